@@ -1,0 +1,76 @@
+"""Logging set-up for the processes that asyncq itself starts: one line per record, text or JSON.
+
+The roof calls `configure` in each process; library code only does `logging.getLogger("asyncq.<room>")` and logs a
+constant event name with fields: `log.info("task retried", extra={"id": ..., "delay_s": ...})`. Never touches the
+root logger of a program that merely imports asyncq.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any, Final, TextIO
+
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What `extra` added to a record."""
+    return {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:01.123 INFO worker[0] task retried id=... delay_s=0.7`"""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        fields = "".join(f" {key}={value}" for key, value in fields_of(record).items())
+        line = f"{clock}.{int(record.msecs):03d} {record.levelname} {self.process} {record.getMessage()}{fields}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: ts, level, logger, process, event, and the record's own fields."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "ts": round(record.created, 6),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": self.process,
+            "event": record.getMessage(),
+            **fields_of(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure(process: str, level: str = "INFO", form: str = "auto", stream: TextIO | None = None) -> None:
+    """Send the records of this process to standard error.
+
+    Args:
+        process: What each line calls it: `supervisor`, `worker[3]`, `keeper`, ...
+        level: DEBUG, INFO, WARNING or ERROR.
+        form: `text`, `json`, or `auto` = text on a terminal, else json.
+        stream: Default standard error.
+    """
+    target = stream or sys.stderr
+    as_text = form == "text" or (form == "auto" and target.isatty())
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(TextFormatter(process) if as_text else JsonFormatter(process))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)

@@ -1,0 +1,150 @@
+"""From what an attempt came to, to what becomes of its message: one pure function.
+
+Called by the worker after each attempt that did not simply succeed; the broker carries the answer out.
+Never reads a clock or draws from a global generator: `now_s` and `rng` are given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from asyncq.core import codec
+from asyncq.core.message import Message
+from asyncq.core.options import TaskOptions
+from asyncq.core.outcome import Kind, Outcome
+
+MAX_ERRORS_KEPT: Final = 3
+MAX_TRACEBACK_CHARS: Final = 8_000
+UNKNOWN_TASK_RECHECK_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The message is done: forget it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reschedule:
+    """The message waits in `scheduled` and runs again `delay_s` seconds from now as `raw`."""
+
+    delay_s: float
+    raw: bytes
+    counted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """The message is given up and kept for people.
+
+    Attributes:
+        reason: One of the reasons of the protocol: malformed, unknown_task, exhausted, expired, discarded, ...
+        details: Written beside the raw bytes: error, error_type, traceback, attempt, name, id.
+    """
+
+    reason: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The message goes back to the head of its queue, the attempt uncounted."""
+
+
+Settlement = Complete | Reschedule | DeadLetter | Release
+
+COMPLETE: Final = Complete()
+RELEASE: Final = Release()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementRules:
+    """What is not said by task or message.
+
+    Attributes:
+        unknown_task_park_s: How long a message for a task that nobody here knows is parked before it becomes
+            a dead letter, seconds; default 600, so that a rolling deployment loses nothing.
+    """
+
+    unknown_task_park_s: float = 600.0
+
+
+def settle_for(
+    outcome: Outcome,
+    raw: bytes,
+    message: Message | None,
+    options: TaskOptions,
+    rules: SettlementRules,
+    now_s: float,
+    rng: Random,
+) -> Settlement:
+    """Decide what becomes of a message.
+
+    Args:
+        outcome: How the attempt ended.
+        raw: The message's bytes, carried over into a retry.
+        message: None when the bytes could not be decoded.
+        options: The task's options (defaults when the task is unknown).
+        rules: Settings of this worker.
+        now_s: Wall clock, seconds since the epoch.
+        rng: Draws the jitter.
+    """
+    kind = outcome.kind
+    if kind is Kind.SUCCEEDED:
+        return COMPLETE
+    if kind is Kind.RELEASED:
+        return RELEASE
+    if message is None:
+        return DeadLetter("malformed", {"error": outcome.error})
+    if kind is Kind.SNOOZED:
+        return Reschedule(outcome.delay_s or 0.0, raw, counted=False)
+    if kind is Kind.UNKNOWN_TASK:
+        return _park_or_bury(outcome, raw, message, rules, now_s)
+    if kind is Kind.DISCARDED:
+        return DeadLetter("discarded", _details(outcome, message))
+    if kind is Kind.EXPIRED:
+        return DeadLetter("expired", _details(outcome, message))
+    return _retry_or_bury(outcome, raw, message, options, now_s, rng)
+
+
+def _park_or_bury(
+    outcome: Outcome, raw: bytes, message: Message, rules: SettlementRules, now_s: float
+) -> Settlement:
+    since = message.parked_since if message.parked_since is not None else now_s
+    left_s = since + rules.unknown_task_park_s - now_s
+    if left_s <= 0:
+        return DeadLetter("unknown_task", _details(outcome, message))
+    changed = codec.replace_members(raw, {"parked_since": since})
+    return Reschedule(min(UNKNOWN_TASK_RECHECK_S, left_s), changed, counted=False)
+
+
+def _retry_or_bury(
+    outcome: Outcome, raw: bytes, message: Message, options: TaskOptions, now_s: float, rng: Random
+) -> Settlement:
+    if message.attempt >= (message.max_attempts or options.max_attempts):
+        return DeadLetter("exhausted", _details(outcome, message))
+    delay_s = outcome.delay_s
+    if delay_s is None:
+        delay_s = options.retry.delay_s(message.attempt, rng)
+    failure = {
+        "attempt": message.attempt,
+        "at": round(now_s, 3),
+        "error_type": outcome.error_type,
+        "error": outcome.error,
+        "traceback": outcome.traceback[-2000:],
+    }
+    errors = [*message.errors, failure][-MAX_ERRORS_KEPT:]
+    changed = codec.replace_members(raw, {"attempt": message.attempt + 1, "errors": errors})
+    return Reschedule(delay_s, changed)
+
+
+def _details(outcome: Outcome, message: Message) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "name": message.name,
+        "attempt": message.attempt,
+        "error_type": outcome.error_type,
+        "error": outcome.error,
+        "traceback": outcome.traceback[-MAX_TRACEBACK_CHARS:],
+    }
