@@ -241,11 +241,17 @@ class Observer(Protocol):
         """An attempt begins."""
 
     def finished(self, queue: str, task: str, outcome: str, duration_s: float, error_type: str) -> None:
-        """An attempt ended. `outcome` is one of succeeded, failed, retried, timed_out, cancelled, dead, snoozed."""
+        """An attempt ended.
+
+        `outcome` is one of succeeded, failed, retried, timed_out, snoozed, discarded, cancelled.
+        """
+
+    def skipped(self, queue: str) -> None:
+        """What `started` announced was no attempt after all: malformed, unknown task or expired."""
 
     def dead_lettered(self, queue: str, task: str, reason: str) -> None:
         """A message became a dead letter."""
 
     def counted(self, metric: str, queue: str, amount: int) -> None:
-        """Something without a task happened `amount` times: late_settlements, redelivered, invalid messages."""
+        """Something without a task happened `amount` times: late_settlements, redelivered, oversized."""
 

@@ -124,7 +124,7 @@ class PortBusyError(AsyncqError):
     exit_code = EXIT_PORT_BUSY
 
 
-class TaskControl(Exception):  # noqa: N818 - control flow of handlers, not an error
+class TaskControl(Exception):
     """Base of what a handler raises to say what becomes of its message."""
 
 

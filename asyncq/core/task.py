@@ -49,7 +49,7 @@ class Task:
         wants_attempt: True if the handler has a second parameter called `attempt`.
     """
 
-    __slots__ = ("__doc__", "__name__", "__wrapped__", "handler", "is_async", "name", "options", "wants_attempt")
+    __slots__ = ("__dict__", "__name__", "__wrapped__", "handler", "is_async", "name", "options", "wants_attempt")
 
     def __init__(self, name: str, handler: Handler, options: TaskOptions | None = None) -> None:
         if not isinstance(name, str) or not name:

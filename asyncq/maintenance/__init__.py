@@ -1,0 +1,1 @@
+"""What is done because time passed or somebody died: promote, renew, reap. Receives a Broker; never sees Redis."""

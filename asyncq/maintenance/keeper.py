@@ -1,0 +1,126 @@
+"""The keeper: hands back at once what a dead child held, and keeps the leases of the living ones.
+
+Runs in a process of its own under a supervisor, which tells it who lives and who died; `Maintenance` is the part
+that also runs inside a worker without a supervisor. Never decides that a child is dead: the supervisor saw it die.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Any
+
+from asyncq.core.backoff import Backoff
+from asyncq.core.doors import Broker, Observer
+from asyncq.core.errors import BrokerError
+from asyncq.maintenance.loops import forever
+from asyncq.maintenance.promoter import Promoter
+from asyncq.maintenance.reaper import Reaper
+
+log = logging.getLogger("asyncq.maintenance")
+
+Incarnations = Sequence[tuple[str, Sequence[str]]]
+
+
+class Maintenance:
+    """Promoter and reaper of each queue, started as queues become known.
+
+    Args:
+        broker: Speaks to Redis.
+        observer: Is told of redelivered messages.
+        rng: Jitter.
+    """
+
+    def __init__(self, broker: Broker, observer: Observer, rng: Random) -> None:
+        self._broker, self._observer, self._rng = broker, observer, rng
+        self._known: set[str] = set()
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self, queues: Iterable[str] = ()) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self.add(queues)
+            await asyncio.Event().wait()
+
+    def add(self, queues: Iterable[str]) -> None:
+        """Care for these queues from now on. Only while `run` runs."""
+        assert self._group is not None
+        for queue in queues:
+            if queue not in self._known:
+                self._known.add(queue)
+                self._group.create_task(Promoter(self._broker, queue, self._rng).run())
+                self._group.create_task(Reaper(self._broker, queue, self._observer, self._rng).run())
+
+
+class Keeper:
+    """Carries out the supervisor's orders.
+
+    Args:
+        broker: Speaks to Redis.
+        maintenance: Learns of queues through the orders.
+        observer: Is told of redelivered messages.
+        confirm: Sends one message to the supervisor.
+        renew_s: Seconds between renewals of the living children's leases.
+        rng: Jitter.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        maintenance: Maintenance,
+        observer: Observer,
+        confirm: Callable[[dict[str, Any]], None],
+        renew_s: float,
+        rng: Random,
+    ) -> None:
+        self._broker, self._maintenance, self._observer = broker, maintenance, observer
+        self._confirm, self._renew_s, self._rng = confirm, renew_s, rng
+        self._living: Incarnations = ()
+        self._orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def order(self, message: dict[str, Any]) -> None:
+        """One message of the supervisor: `live` (who lives now) or `reap` (hand back, then confirm)."""
+        queues = [queue for _, names in message["incarnations"] for queue in names]
+        self._maintenance.add(queues)
+        if message["type"] == "live":
+            self._living = message["incarnations"]
+        else:
+            self._orders.put_nowait(message)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(forever("renew", self._renew, self._rng))
+            group.create_task(self._carry_out())
+
+    async def _renew(self) -> float:
+        for wid, queues in self._living:
+            for queue in queues:
+                await self._broker.renew(queue, wid)
+        return self._renew_s
+
+    async def _carry_out(self) -> None:
+        backoff = Backoff(self._rng, first_s=0.02)
+        while True:
+            message = await self._orders.get()
+            while True:
+                try:
+                    await self._reap(message["incarnations"])
+                    break
+                except BrokerError as error:
+                    if backoff.failures == 0:
+                        log.warning("give-back waits for redis", extra={"error": str(error)})
+                    await asyncio.sleep(backoff.next_s())
+            backoff.reset()
+            self._confirm({"type": "reaped", "seq": message["seq"]})
+
+    async def _reap(self, incarnations: Incarnations) -> None:
+        for wid, queues in incarnations:
+            for queue in queues:
+                count = await self._broker.reap(queue, wid, forced=True)
+                if count:
+                    self._observer.counted("redelivered", queue, count)
+                log.info("given back", extra={"queue": queue, "wid": wid, "count": count})

@@ -1,0 +1,58 @@
+"""The promoter: moves messages whose time has come from `scheduled` to their queue.
+
+Sleeps exactly until the next one is due. A bell rings when a message was scheduled that is due earlier than all
+others, so an idle queue costs one blocking call every few seconds and still nothing is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from random import Random
+from typing import Final
+
+from asyncq.core.doors import Broker
+from asyncq.maintenance.loops import forever
+
+log = logging.getLogger("asyncq.maintenance")
+
+BELL_S: Final = 5.0
+IDLE_S: Final = 5.0
+
+
+class Promoter:
+    """One queue's promoter. Any number may run at the same time: promoting is atomic in Redis.
+
+    Args:
+        broker: Promotes.
+        queue: The queue.
+        rng: Jitter of the back-off.
+    """
+
+    def __init__(self, broker: Broker, queue: str, rng: Random) -> None:
+        self._broker, self._queue, self._rng = broker, queue, rng
+        self._rang = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled. Cost when idle: 1 BLPOP and 1 script every 5 s."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(forever(f"bell {self._queue}", self._listen, self._rng))
+            group.create_task(forever(f"promote {self._queue}", self._promote, self._rng))
+
+    async def _listen(self) -> float:
+        if await self._broker.due_bell(self._queue, BELL_S):
+            self._rang.set()
+        return 0.0
+
+    async def _promote(self) -> float:
+        moved, next_ms = await self._broker.promote(self._queue)
+        if moved:
+            log.debug("promoted", extra={"queue": self._queue, "count": moved})
+        pause_s = IDLE_S if next_ms is None else min(IDLE_S, next_ms / 1000)
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._rang.wait()
+        except TimeoutError:
+            pass
+        self._rang.clear()
+        return 0.0

@@ -1,0 +1,128 @@
+"""The reaper: hands back what incarnations held whose process is gone without anybody having seen it die.
+
+Two ways to know: a predecessor on this host whose pid no longer exists (at once, when a keeper starts), and a lease
+that was missing in every one of several samples (machine loss). Expiry alone never reaps: it only makes suspect.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from asyncq.core import clock
+from asyncq.core.doors import Broker, Observer, Registered
+from asyncq.core.errors import BrokerError
+from asyncq.maintenance.loops import forever
+
+log = logging.getLogger("asyncq.maintenance")
+
+SAMPLE_S: Final = 1.0
+SAMPLES: Final = 6
+LONGEST_GAP_S: Final = 2.0
+
+
+class Suspicion:
+    """Counts in how many samples in a row a lease was missing. Pure: the samples and the time are given."""
+
+    def __init__(self) -> None:
+        self._missing: dict[str, int] = {}
+        self._sampled_at = 0.0
+
+    def sample(self, rows: list[Registered], now_mono: float) -> list[str]:
+        """Take one sample and say who is to be reaped.
+
+        A gap between samples (a stopped process, an unreachable Redis) proves nothing about others: start over.
+        """
+        if now_mono - self._sampled_at > LONGEST_GAP_S:
+            self._missing.clear()
+        self._sampled_at = now_mono
+        suspects = {row.wid for row in rows if row.tombstone_ms == 0 and not row.leased}
+        self._missing = {wid: self._missing.get(wid, 0) + 1 for wid in suspects}
+        return [wid for wid, count in self._missing.items() if count >= SAMPLES]
+
+    def forget(self) -> None:
+        """A sample failed."""
+        self._missing.clear()
+
+
+def pid_of(wid: str) -> tuple[str, int]:
+    """(host, pid) of an incarnation; pid 0 when the id was not made by us."""
+    host, _, rest = wid.rpartition(":")[0].rpartition(":")
+    return host, int(rest) if rest.isdigit() else 0
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process with this id runs on this host."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Reaper:
+    """One queue's reaper. Any number may run: a reap is atomic and its second call finds nothing.
+
+    Args:
+        broker: Reaps.
+        queue: The queue.
+        observer: Is told how many messages were handed back.
+        rng: Jitter of the back-off.
+        exists: Whether a pid runs on this host.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        queue: str,
+        observer: Observer,
+        rng: Random,
+        exists: Callable[[int], bool] = process_exists,
+    ) -> None:
+        self._broker, self._queue, self._observer, self._rng, self._exists = broker, queue, observer, rng, exists
+        self._suspicion = Suspicion()
+        self._looked_back = False
+
+    async def run(self) -> None:
+        """Until cancelled. Cost: 1 ZRANGE and 1 pipeline of EXISTS every second."""
+        await forever(f"reap {self._queue}", self._round, self._rng)
+
+    async def _round(self) -> float:
+        try:
+            rows = await self._broker.registered(self._queue)
+            if not self._looked_back:
+                await self._reap_predecessors(rows)
+                self._looked_back = True
+            for wid in self._suspicion.sample(rows, clock.mono_s()):
+                await self._reap(wid, forced=False, why="lease expired")
+            await self._reap_tombstones(rows)
+        except BrokerError:
+            self._suspicion.forget()
+            raise
+        return SAMPLE_S
+
+    async def _reap_predecessors(self, rows: list[Registered]) -> None:
+        """At start: whoever ran on this host and is no more cannot come back."""
+        host, _ = pid_of(self._broker.incarnation())
+        for row in rows:
+            theirs, pid = pid_of(row.wid)
+            if row.tombstone_ms == 0 and theirs == host and pid and not self._exists(pid):
+                await self._reap(row.wid, forced=True, why="predecessor is dead")
+
+    async def _reap_tombstones(self, rows: list[Registered]) -> None:
+        """A late blocking move may still have landed behind a reap: drain tombstones again, drop the expired ones."""
+        for row in rows:
+            if row.tombstone_ms:
+                await self._reap(row.wid, forced=True, why="late arrival")
+
+    async def _reap(self, wid: str, *, forced: bool, why: str) -> None:
+        count = await self._broker.reap(self._queue, wid, forced=forced)
+        if count:
+            self._observer.counted("redelivered", self._queue, count)
+        if count or why != "late arrival":
+            log.warning("reaped", extra={"queue": self._queue, "wid": wid, "handed_back": count, "why": why})

@@ -1,0 +1,142 @@
+"""One attempt as a pipeline of named steps: decode, resolve, check, call. Ends in an Outcome, never in an exception.
+
+Called by the consumer for every message. Knows nothing of queues' storage, retries or settlement. A handler that
+does not suspend costs no turn of the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+from asyncq.core import clock, codec
+from asyncq.core.errors import Discard, MessageDecodeError, Retry, Snooze, TaskControl
+from asyncq.core.message import Message
+from asyncq.core.outcome import SUCCEEDED, Kind, Outcome
+from asyncq.core.task import Attempt, Task
+from asyncq.worker.running import Running
+from asyncq.worker.threads import Threads
+
+MAX_ERROR_CHARS: Final = 500
+
+
+class Executor:
+    """Runs attempts.
+
+    Args:
+        lookup: Task name to Task, None if unknown (`Registry.lookup()`).
+        threads: Where `def` handlers run.
+    """
+
+    def __init__(self, lookup: Callable[[str], Task | None], threads: Threads) -> None:
+        self._lookup = lookup
+        self._threads = threads
+
+    async def run(self, queue: str, raw: bytes, running: Running) -> Outcome:
+        """Run one message and say how it ended.
+
+        Args:
+            queue: Told to handlers that ask for their attempt.
+            raw: The message's bytes.
+            running: This consumer's record; `message` and `task` are left in it for settlement and metrics.
+        """
+        running.message = running.task = None
+        try:
+            message = running.message = codec.decode(raw)
+        except MessageDecodeError as error:
+            return Outcome(kind=Kind.MALFORMED, error=str(error))
+        task = running.task = self._lookup(message.name)
+        if task is None:
+            return Outcome(kind=Kind.UNKNOWN_TASK, error=f"no task named {message.name!r} is registered here")
+        if len(message.fields) > 4 and _is_expired(message):
+            return Outcome(kind=Kind.EXPIRED, error=f"expired at {message.expires_at}")
+        return await self._call(task, message, queue, running)
+
+    async def _call(self, task: Task, message: Message, queue: str, running: Running) -> Outcome:
+        """The handler under its time limit; whatever it raises becomes an Outcome."""
+        limit_s = message.timeout_s
+        if limit_s is None:
+            limit_s = task.options.timeout_s
+        running.begin(clock.mono_s() + limit_s if limit_s else math.inf)
+        try:
+            if task.is_async:
+                if task.wants_attempt:
+                    await task.handler(message.payload, _attempt(task, message, queue))
+                else:
+                    await task.handler(message.payload)
+            else:
+                await self._threads.run(task, message.payload, _attempt(task, message, queue))
+        except asyncio.CancelledError as error:
+            if running.ended_by_others():
+                raise  # somebody else ends the whole consumer
+            return _interrupted(running, error, limit_s)
+        except TaskControl as control:
+            return _asked(control)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - fence: user code may raise anything, even sys.exit()
+            return _interrupted(running, error, limit_s) if running.cancelled_as else _failed(Kind.FAILED, error)
+        finally:
+            running.end()
+        if running.cancelled_as is not None:  # it swallowed the cancellation and returned
+            return _interrupted(running, None, limit_s)
+        return SUCCEEDED
+
+
+def _is_expired(message: Message) -> bool:
+    return message.expires_at is not None and message.expires_at <= clock.wall_s()
+
+
+def _attempt(task: Task, message: Message, queue: str) -> Attempt:
+    return Attempt(
+        id=message.id,
+        name=task.name,
+        queue=queue,
+        number=message.attempt,
+        max_attempts=message.max_attempts or task.options.max_attempts,
+    )
+
+
+def _interrupted(running: Running, error: BaseException | None, limit_s: float) -> Outcome:
+    """We cancelled the handler, or it raised CancelledError by itself (then it is an ordinary failure)."""
+    if running.cancelled_as is None:
+        return _failed(Kind.FAILED, error or asyncio.CancelledError())
+    if running.consumer is not None:
+        running.consumer.uncancel()  # the request was for the handler, not for the consumer
+    if running.cancelled_as is Kind.RELEASED:
+        return Outcome(kind=Kind.RELEASED, error="cancelled by the shutdown and handed back")
+    text = f"did not finish within {limit_s:g} s"
+    return Outcome(
+        kind=Kind.TIMED_OUT,
+        error_type="TimeoutError",
+        error=text,
+        traceback=_format(error) if error is not None else "",
+    )
+
+
+def _asked(control: TaskControl) -> Outcome:
+    if isinstance(control, Retry):
+        return Outcome(
+            kind=Kind.RETRY_ASKED, error_type="Retry", error=_one_line(control), delay_s=control.delay_s
+        )
+    if isinstance(control, Snooze):
+        return Outcome(kind=Kind.SNOOZED, delay_s=control.delay_s)
+    if isinstance(control, Discard):
+        return Outcome(kind=Kind.DISCARDED, error_type="Discard", error=_one_line(control))
+    return _failed(Kind.FAILED, control)
+
+
+def _failed(kind: Kind, error: BaseException) -> Outcome:
+    return Outcome(kind=kind, error_type=type(error).__name__, error=_one_line(error), traceback=_format(error))
+
+
+def _one_line(error: BaseException) -> str:
+    lines = traceback.format_exception_only(error)
+    return lines[-1].strip()[:MAX_ERROR_CHARS]
+
+
+def _format(error: BaseException) -> str:
+    """The traceback without our own frame on top."""
+    frames = error.__traceback__.tb_next if error.__traceback__ else None
+    return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))

@@ -1,0 +1,279 @@
+"""The feeder: moves messages from Redis to the consumers and settlements back, in as few round trips as it can.
+
+At-least-once source of a worker. One coroutine runs `exchange` (settle what ended, take what can run) for one queue
+after the other; when a queue is empty a `wait` rings the bell for it. Decides how much and when; the broker knows how.
+
+Look-ahead: besides one message per free consumer it takes what this process is expected to finish within
+`AHEAD_S` at its current rate, so that consumers of short tasks do not wait for the round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from asyncq.core.doors import Batch, Observer, Registration, Taken
+from asyncq.core.errors import BrokerError
+from asyncq.core.settlement import RELEASE, Settlement
+from asyncq.worker.contact import Contact
+from asyncq.worker.lane import Lane, Rate
+from asyncq.worker.source import Delivery, Origin
+
+log = logging.getLogger("asyncq.worker")
+
+AHEAD_S: Final = 0.010
+GROUP_LIMIT: Final = 64
+GROUP_WAIT_S: Final = 0.002
+WAIT_S: Final = 5.0
+HUSH_RETRY_S: Final = 0.05
+
+
+class Feeder:
+    """Implements worker.source.Source.
+
+    Args:
+        consumers: K, the number of consumers to keep busy.
+        observer: Is told of late settlements.
+        contact: Waits when Redis is away.
+        on_lost: Called with the queue of a lane whose incarnation was reaped.
+
+    Attributes:
+        settled: Messages ended since the start.
+        outstanding: Messages taken and not yet ended, running or ready.
+    """
+
+    def __init__(
+        self,
+        consumers: int,
+        *,
+        observer: Observer,
+        contact: Contact,
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self.ready: deque[Delivery] = deque()
+        self.lanes: list[Lane] = []
+        self.settled = 0
+        self.outstanding = 0
+        self._consumers = consumers
+        self._observer, self._contact, self._on_lost = observer, contact, on_lost
+        self._loop = asyncio.get_running_loop()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._kicked = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._taking = True
+        self._rate = Rate(time.perf_counter())
+
+    # -- the consumers' side ------------------------------------------------------------------------------------
+
+    async def next(self, index: int) -> Delivery:
+        """See Source.next."""
+        while not self.ready:
+            if not all(lane.empty for lane in self.lanes):
+                self._kicked.set()  # starving beside a queue that may have more
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._idle.append(future)
+            await future
+        return self.ready.popleft()
+
+    def complete(self, origin: Origin, token: int) -> None:
+        """See Source.complete."""
+        origin.batch.completed.append(token)  # type: ignore[attr-defined] # our origins are lanes
+        self._ended(origin)  # type: ignore[arg-type]
+
+    def settle(self, origin: Origin, token: int, raw: bytes, settlement: Settlement) -> None:
+        """See Source.settle."""
+        origin.batch.others.append((token, raw, settlement))  # type: ignore[attr-defined]
+        self._ended(origin)  # type: ignore[arg-type]
+
+    def _ended(self, lane: Lane) -> None:
+        lane.held -= 1
+        self.outstanding -= 1
+        self.settled += 1
+        if self._timer is None:
+            self._timer = self._loop.call_later(GROUP_WAIT_S, self.kick)
+        if len(lane.batch.completed) == GROUP_LIMIT:
+            self._kicked.set()
+
+    # -- the feeding side ---------------------------------------------------------------------------------------
+
+    def add(self, registration: Registration) -> Lane:
+        """Begin to serve a registration."""
+        lane = Lane(registration)
+        self.lanes.append(lane)
+        self.kick()
+        return lane
+
+    def kick(self) -> None:
+        """Settlements have waited long enough, or there may be something to take: go round the lanes."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._kicked.set()
+
+    async def run(self) -> None:
+        """Feed until cancelled."""
+        while True:
+            await self._kicked.wait()
+            self._kicked.clear()
+            for lane in list(self.lanes):
+                await self._serve(lane)
+
+    async def _serve(self, lane: Lane) -> None:
+        """Write what waits; take as long as there is room and the queue gives all that was asked for."""
+        again = bool(len(lane.batch)) or lane.rang or self._can_take(lane)
+        while again and not lane.lost:
+            again = await self._exchange(lane)
+        self._listen(lane)
+
+    def _wanted(self) -> tuple[int, int]:
+        """(free consumers, look-ahead beyond them)."""
+        if not self._taking:
+            return 0, 0
+        free = self._consumers - self.outstanding
+        return max(0, free), max(0, self._rate.expected(AHEAD_S) + min(0, free))
+
+    def _can_take(self, lane: Lane) -> bool:
+        """With every consumer busy the look-ahead is refilled when half of it is used: fewer, larger round trips."""
+        if lane.empty:
+            return False
+        room, ahead = self._wanted()
+        return room > 0 or ahead > self._rate.expected(AHEAD_S) // 2
+
+    async def _exchange(self, lane: Lane) -> bool:
+        """One round trip. True when another one should follow at once."""
+        batch, lane.batch = lane.batch, Batch()
+        rang, lane.rang = lane.rang, False
+        room, ahead = self._wanted()
+        try:
+            async with lane.lock:
+                taken = await lane.registration.exchange(batch, room, ahead)
+        except LookupError:
+            self._lose(lane, len(batch))
+            return False
+        except asyncio.CancelledError:
+            lane.put_back(batch)  # sent again by leave(): a settlement that already happened does not happen twice
+            raise
+        except BrokerError as error:
+            lane.put_back(batch)
+            lane.rang = rang
+            await self._contact.failed(error)
+            return True
+        self._contact.made()
+        self._accept(lane, taken)
+        self._rate.note(self.settled, time.perf_counter())
+        found = len(taken.raws) + taken.oversized
+        lane.empty = found < room
+        return 0 < room <= found and self._can_take(lane)
+
+    def _accept(self, lane: Lane, taken: Taken) -> None:
+        """Give the messages to the consumers, waking as many as there is work for."""
+        if taken.late:
+            self._observer.counted("late_settlements", lane.queue, taken.late)
+            log.warning("late settlements refused", extra={"queue": lane.queue, "count": taken.late})
+        if taken.oversized:
+            self._observer.counted("oversized", lane.queue, taken.oversized)
+        count = len(taken.raws)
+        self.ready.extend((lane, token, raw) for token, raw in zip(taken.tokens, taken.raws, strict=True))
+        lane.held += count
+        self.outstanding += count
+        while self._idle and count:
+            future = self._idle.popleft()
+            if not future.done():  # its consumer was cancelled
+                future.set_result(None)
+                count -= 1
+
+    # -- the bell -----------------------------------------------------------------------------------------------
+
+    def _listen(self, lane: Lane) -> None:
+        """Wait for an empty queue; stop waiting while the process is full, so that others get the next message."""
+        if lane.lost or not self._taking:
+            return
+        full = self.outstanding >= self._consumers
+        if lane.empty and lane.bell is None and not full:
+            lane.bell = self._loop.create_task(self._wait(lane), name=f"bell {lane.queue}")
+        elif full and lane.empty:
+            lane.empty = False  # ask again as soon as a consumer is free
+            if lane.bell is not None:
+                self._loop.create_task(self._hush(lane), name=f"hush {lane.queue}").add_done_callback(_look)
+
+    async def _wait(self, lane: Lane) -> None:
+        try:
+            while lane.empty and self._taking and not lane.lost:
+                if await lane.registration.wait(WAIT_S):
+                    lane.rang = True
+                    break
+                self._contact.made()
+        except BrokerError as error:
+            await self._contact.failed(error)
+        finally:
+            lane.bell = None
+            lane.empty = False
+            self.kick()
+
+    async def _hush(self, lane: Lane) -> None:
+        """End the wait on the server and have its reply read: a wait that is merely dropped could still swallow a
+        message. Repeated, because the wake-up may overtake the wait."""
+        while (bell := lane.bell) is not None:
+            await lane.registration.wake()
+            await asyncio.wait([bell], timeout=HUSH_RETRY_S)
+
+    # -- trouble and leaving ------------------------------------------------------------------------------------
+
+    def _lose(self, lane: Lane, unsent: int) -> None:
+        """The incarnation was reaped: drop what was not started, refuse what comes later, count both."""
+        lane.lost = True
+        self.lanes.remove(lane)
+        kept = [delivery for delivery in self.ready if delivery[0] is not lane]
+        dropped = len(self.ready) - len(kept)
+        self.ready.clear()
+        self.ready.extend(kept)
+        lane.held -= dropped
+        self.outstanding -= dropped
+        self._observer.counted("late_settlements", lane.queue, unsent + lane.held)
+        fields = {"queue": lane.queue, "wid": lane.registration.wid, "running": lane.held, "dropped": dropped}
+        log.warning("lease lost", extra=fields)
+        self._on_lost(lane.queue)
+
+    def stop_taking(self) -> None:
+        """Begin the drain: nothing new is taken, what was not started goes back to the head of its queue."""
+        self._taking = False
+        unstarted = list(self.ready)
+        self.ready.clear()
+        for lane, token, raw in reversed(unstarted):  # each goes to the head, so the last one first
+            self.settle(lane, token, raw, RELEASE)
+        self.settled -= len(unstarted)
+        self.kick()
+
+    async def quiet(self) -> None:
+        """End every wait on the server. Raises BrokerError when Redis is away; the waits have ended then, too."""
+        for lane in self.lanes:
+            await self._hush(lane)
+
+    async def leave(self) -> int:
+        """Write what is left, withdraw every registration. Returns how many messages went back. May be repeated.
+
+        Raises:
+            BrokerError: Redis is away; what this process held is handed back by a reap.
+        """
+        returned = 0
+        for lane in list(self.lanes):
+            try:
+                if len(lane.batch):
+                    await lane.registration.exchange(lane.batch, 0, 0)
+                    lane.batch = Batch()
+                returned += await lane.registration.withdraw()
+            except LookupError:
+                log.warning("lease lost", extra={"queue": lane.queue, "wid": lane.registration.wid})
+            await lane.registration.close()
+            self.lanes.remove(lane)
+        return returned
+
+
+def _look(task: asyncio.Task[None]) -> None:
+    """A failed wake-up needs no more than this: the wait ends by itself within seconds."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,80 @@
+"""Leases: registers this process on its queues, keeps the leases alive, takes a new incarnation when one was reaped.
+
+The last thing that stops in a drain: a message whose handler still runs must not be handed to somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from asyncq.core.doors import Broker, Slot
+from asyncq.core.errors import BrokerError
+from asyncq.worker.contact import Contact
+from asyncq.worker.feeder import Feeder
+
+log = logging.getLogger("asyncq.worker")
+
+
+class Leases:
+    """One per worker, at-least-once only.
+
+    Args:
+        broker: Registers incarnations.
+        queues: What this process consumes.
+        slot: Every incarnation is written there before it is registered, so that whoever sees the process die
+            knows what to hand back.
+        renew_s: Seconds between renewals.
+        contact: Waits when Redis is away.
+    """
+
+    def __init__(
+        self, broker: Broker, queues: Sequence[str], slot: Slot, renew_s: float, contact: Contact
+    ) -> None:
+        self._broker, self._slot, self._renew_s, self._contact = broker, slot, renew_s, contact
+        self._missing = list(queues)
+        self._changed = asyncio.Event()
+
+    def lost(self, queue: str) -> None:
+        """The incarnation on this queue was reaped: register anew."""
+        self._missing.append(queue)
+        self._changed.set()
+
+    async def run(self, feeder: Feeder) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._register(feeder)
+                await self._renew(feeder)
+            except BrokerError as error:
+                await self._contact.failed(error)
+                continue
+            try:
+                async with asyncio.timeout(self._renew_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+
+    async def _register(self, feeder: Feeder) -> None:
+        if not self._missing:
+            return
+        wid = self._broker.incarnation()
+        held = [(lane.registration.wid, [lane.queue]) for lane in feeder.lanes]
+        self._slot.set_incarnations([*held, (wid, list(self._missing))])
+        while self._missing:
+            registration = await self._broker.register(self._missing[0], wid)
+            feeder.add(registration)
+            self._missing.pop(0)
+            self._contact.made()
+            log.debug("registered", extra={"queue": registration.queue, "wid": wid})
+
+    async def _renew(self, feeder: Feeder) -> None:
+        for lane in list(feeder.lanes):
+            async with lane.lock:
+                alive = await lane.registration.renew()
+            self._contact.made()
+            if not alive:
+                lane.rang = True  # the next exchange finds out, too, and drops the lane
+                feeder.kick()

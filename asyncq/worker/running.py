@@ -1,0 +1,62 @@
+"""Running: what one consumer is doing right now, so that the sweep can time it out and a drain can cancel it.
+
+Written by the consumer and the executor, read by `worker.deadlines` and `worker.worker`; all in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from asyncq.core.message import Message
+from asyncq.core.outcome import Kind
+from asyncq.core.task import Task
+
+
+class Running:
+    """One consumer's current attempt.
+
+    Attributes:
+        consumer: The asyncio task of the consumer; cancelled to interrupt the handler.
+        busy: True from the moment a message was picked up until it is settled locally.
+        in_handler: True while user code runs; only then may the consumer be cancelled.
+        deadline_mono: When the attempt is timed out; infinity when no handler runs or it has no limit.
+        cancelled_as: Why we cancelled the handler: TIMED_OUT or RELEASED; None if we did not.
+        message: The decoded message, None if it could not be decoded.
+        task: The registered task, None if unknown.
+    """
+
+    __slots__ = ("busy", "cancelled_as", "consumer", "deadline_mono", "in_handler", "message", "task")
+
+    def __init__(self) -> None:
+        self.consumer: asyncio.Task[None] | None = None
+        self.busy = False
+        self.in_handler = False
+        self.deadline_mono = math.inf
+        self.cancelled_as: Kind | None = None
+        self.message: Message | None = None
+        self.task: Task | None = None
+
+    def begin(self, deadline_mono: float) -> None:
+        """User code is about to run."""
+        self.deadline_mono = deadline_mono
+        self.cancelled_as = None
+        self.in_handler = True
+
+    def end(self) -> None:
+        """User code returned."""
+        self.in_handler = False
+        self.deadline_mono = math.inf
+
+    def cancel(self, kind: Kind) -> bool:
+        """Interrupt the handler, once. False when no handler runs or it was interrupted before."""
+        if not self.in_handler or self.cancelled_as is not None or self.consumer is None:
+            return False
+        self.cancelled_as = kind
+        self.deadline_mono = math.inf
+        self.consumer.cancel()
+        return True
+
+    def ended_by_others(self) -> bool:
+        """The whole consumer is being cancelled, not just its handler by us."""
+        return self.cancelled_as is None and self.consumer is not None and self.consumer.cancelling() > 0

@@ -1,0 +1,56 @@
+"""Source: where consumers get messages from and hand settlements to; one class per delivery mode implements it.
+
+`worker.feeder` is the at-least-once one, `worker.popping` the at-most-once one. Written for the hot path: `ready` is
+a plain deque that consumers pop from without a call, and a completed message is one list append.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from asyncq.core.settlement import Settlement
+
+
+class Origin(Protocol):
+    """Where a message came from; carried beside it until it is settled."""
+
+    queue: str
+
+
+Delivery = tuple[Origin, int, bytes]
+
+
+class Source(Protocol):
+    """What consumers see, and below it what the worker needs for start and drain.
+
+    Attributes:
+        ready: Taken and not started.
+        outstanding: Taken and not ended.
+        settled: Ended since the start.
+    """
+
+    ready: deque[Delivery]
+    outstanding: int
+    settled: int
+
+    async def next(self, index: int) -> Delivery:
+        """A message for consumer number `index`; waits when there is none."""
+
+    def complete(self, origin: Origin, token: int) -> None:
+        """The message is done."""
+
+    def settle(self, origin: Origin, token: int, raw: bytes, settlement: Settlement) -> None:
+        """Something else becomes of the message."""
+
+    async def run(self) -> None:
+        """Move messages and settlements until cancelled."""
+
+    def stop_taking(self) -> None:
+        """Begin the drain: nothing new is taken, what was not started goes back to the head of its queue."""
+
+    async def quiet(self) -> None:
+        """End every blocked wait on the server, so that nothing arrives any more."""
+
+    async def leave(self) -> int:
+        """Write what is left and leave; returns how many messages went back. After `run` ended; may be repeated."""

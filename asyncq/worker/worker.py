@@ -1,0 +1,184 @@
+"""Worker: the consumers of one process and everything that keeps them supplied, from start to drain.
+
+Built by the roof (or by `asyncq.simple`) with a Broker; run in one event loop. Start and shutdown order are written
+in `run` and `_drain`, where they happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from asyncq.core.doors import Broker, Observer, Slot
+from asyncq.core.errors import BrokerError
+from asyncq.core.nulls import NullObserver, NullSlot
+from asyncq.core.outcome import Kind
+from asyncq.core.settlement import SettlementRules
+from asyncq.core.task import Registry
+from asyncq.worker.consumer import Consumer
+from asyncq.worker.contact import Contact
+from asyncq.worker.deadlines import tick
+from asyncq.worker.executor import Executor
+from asyncq.worker.feeder import Feeder
+from asyncq.worker.leases import Leases
+from asyncq.worker.popping import Popping
+from asyncq.worker.running import Running
+from asyncq.worker.source import Source
+from asyncq.worker.threads import Threads
+from asyncq.worker.turns import Turns
+
+log = logging.getLogger("asyncq.worker")
+
+DRAIN_POLL_S: Final = 0.01
+LEAVE_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker is told.
+
+    Attributes:
+        queues: Consumed in this order.
+        consumers: K, messages run at the same time; default 50.
+        at_most_once: Plain BLPOP: a crash loses what the process held. Default False.
+        renew_s: Seconds between lease renewals.
+        rules: See SettlementRules.
+    """
+
+    queues: Sequence[str]
+    consumers: int = 50
+    at_most_once: bool = False
+    renew_s: float = 3.0
+    rules: SettlementRules = field(default_factory=SettlementRules)
+
+
+class Worker:
+    """One process's worker.
+
+    Args:
+        broker: Owned by the caller; not closed here.
+        registry: Handlers by name.
+        settings: See WorkerSettings.
+        slot: This process's page in the supervisor's shared memory, if there is a supervisor.
+        observer: Is told what happens to tasks.
+        rng: Draws jitter.
+
+    Attributes:
+        handed_back: Messages that went back to their queues in the drain.
+        complete: False when Redis was away at the end, so that others will have to reap what this process held.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        registry: Registry,
+        settings: WorkerSettings,
+        *,
+        slot: Slot | None = None,
+        observer: Observer | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self._broker, self._registry, self._settings = broker, registry, settings
+        self._slot: Slot = slot or NullSlot()
+        self._observer: Observer = observer or NullObserver()
+        self._rng = rng or Random()
+        self._draining = asyncio.Event()
+        self._cancelling = asyncio.Event()
+        self._runnings: list[Running] = []
+        self.handed_back = 0
+        self.complete = True
+
+    def drain(self) -> None:
+        """Take nothing more, finish what runs, then return from `run`."""
+        self._draining.set()
+
+    def cancel(self) -> None:
+        """As drain, but running handlers are cancelled and their messages go back to the head of the queue."""
+        self._draining.set()
+        self._cancelling.set()
+
+    async def run(self) -> None:
+        """Consume until drained. Cancelling this coroutine hands everything back, too."""
+        contact = Contact(self._slot.set_redis_seen, self._rng)
+        threads = Threads(self._settings.consumers)
+        leases, source = self._make_source(contact)
+        try:
+            async with asyncio.TaskGroup() as group:
+                services = [group.create_task(source.run(), name="feeder")]
+                if leases is not None and isinstance(source, Feeder):
+                    services.append(group.create_task(leases.run(source), name="leases"))
+                consumers = self._start_consumers(group, source, threads)
+                services.append(group.create_task(tick(self._runnings, lambda: self._beat(source)), name="ticker"))
+                await self._draining.wait()
+                await self._drain(source)
+                for task in consumers + services:
+                    task.cancel()
+        finally:
+            await self._leave(source, contact)
+            threads.close()
+
+    def _make_source(self, contact: Contact) -> tuple[Leases | None, Source]:
+        settings = self._settings
+        if settings.at_most_once:
+            return None, Popping(self._broker, settings.queues, settings.consumers, contact)
+        leases = Leases(self._broker, settings.queues, self._slot, settings.renew_s, contact)
+        return leases, Feeder(
+            settings.consumers, observer=self._observer, contact=contact, on_lost=leases.lost
+        )
+
+    def _start_consumers(
+        self, group: asyncio.TaskGroup, source: Source, threads: Threads
+    ) -> list[asyncio.Task[None]]:
+        executor = Executor(self._registry.lookup(), threads)
+        turns = Turns(asyncio.get_running_loop())
+        tasks = []
+        for index in range(self._settings.consumers):
+            consumer = Consumer(
+                index,
+                source,
+                executor,
+                observer=self._observer,
+                rules=self._settings.rules,
+                turns=turns,
+                rng=self._rng,
+            )
+            self._runnings.append(consumer.running)
+            tasks.append(group.create_task(consumer.run(), name=f"consumer {index}"))
+        return tasks
+
+    def _beat(self, source: Source) -> None:
+        self._slot.beat()
+        self._slot.set_load(source.outstanding, source.settled)
+
+    async def _drain(self, source: Source) -> None:
+        """Consumers first, because handlers must end; the feeder writes meanwhile; leases are renewed to the end."""
+        source.stop_taking()
+        try:
+            await source.quiet()
+        except BrokerError as error:
+            log.warning("redis is away during the drain", extra={"error": str(error)})
+        cancelled = False
+        while source.outstanding:
+            if self._cancelling.is_set() and not cancelled:
+                cancelled = True
+                count = sum(running.cancel(Kind.RELEASED) for running in self._runnings)
+                log.info("running tasks are cancelled and handed back", extra={"count": count})
+                self.handed_back += count
+            await asyncio.sleep(DRAIN_POLL_S)
+
+    async def _leave(self, source: Source, contact: Contact) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                while True:
+                    try:
+                        self.handed_back += await source.leave()
+                        return
+                    except BrokerError as error:
+                        await contact.failed(error)
+        except TimeoutError:
+            self.complete = False
+            log.warning("left without settling: redis is away; a reap will hand back what was held")
