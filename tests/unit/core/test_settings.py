@@ -1,0 +1,223 @@
+"""The catalogue of settings: precedence, wrong values, files, secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from asyncq.core.errors import ConfigurationError
+from asyncq.core.settings import CATALOGUE, Settings, load
+
+
+def loaded_in(folder: Path, flags=None, environ=None):
+    return load(flags or {}, environ or {}, folder)
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+
+
+def test_every_default_is_a_value_its_own_parser_would_give():
+    for setting in CATALOGUE:
+        if setting.default not in (None, ()):
+            assert setting.parser.read(setting.default) == setting.default, setting.name
+
+
+def test_catalogue_and_settings_name_the_same_fields_and_no_flag_twice():
+    assert [setting.name for setting in CATALOGUE] != []
+    assert {setting.name for setting in CATALOGUE} == {field.name for field in dataclasses.fields(Settings)}
+    assert len({setting.flag for setting in CATALOGUE}) == len(CATALOGUE)
+    assert len({setting.variable for setting in CATALOGUE}) == len(CATALOGUE)
+
+
+def test_defaults_hold_when_nobody_says_anything(tmp_path):
+    loaded = loaded_in(tmp_path)
+    expected = Settings(
+        app=None,
+        queues=(),
+        procs="auto",
+        per_proc=50,
+        redis_url=None,
+        redis_server=None,
+        redis_give_up_s=0.0,
+        delivery="at-least-once",
+        lease_s=15.0,
+        watchdog_s=20.0,
+        drain_timeout_s=25.0,
+        cancel_timeout_s=3.0,
+        unknown_task_park_s=600.0,
+        max_message_bytes=1024 * 1024,
+        metrics_host="127.0.0.1",
+        metrics_port=9464,
+        log_format="auto",
+        log_level="INFO",
+    )
+    assert loaded.settings == expected
+    assert set(loaded.origins.values()) == {"default"}
+    assert loaded.folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("expected", "origin", "flag", "variable", "file_variable", "toml"),
+    [
+        (1, "the command line", "1", "2", None, "4"),
+        (2, "ASYNCQ_PER_PROC", None, "2", None, "4"),
+        (3, "ASYNCQ_PER_PROC_FILE", None, None, "3\n", "4"),
+        (4, "asyncq.toml", None, None, None, "4"),
+        (4, "asyncq.toml", None, "", None, "4"),
+        (50, "default", None, None, None, None),
+    ],
+)
+def test_the_nearest_origin_wins(tmp_path, expected, origin, flag, variable, file_variable, toml):
+    environ = {}
+    if variable is not None:
+        environ["ASYNCQ_PER_PROC"] = variable
+    if file_variable is not None:
+        write(tmp_path, "value", file_variable)
+        environ["ASYNCQ_PER_PROC_FILE"] = str(tmp_path / "value")
+    if toml is not None:
+        write(tmp_path, "asyncq.toml", f"per-proc = {toml}\n")
+    loaded = loaded_in(tmp_path, {"per_proc": flag}, environ)
+    assert (loaded.settings.per_proc, loaded.origins["per_proc"]) == (expected, origin)
+
+
+def test_environment_is_read_at_the_call_when_none_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASYNCQ_PER_PROC", "7")
+    assert load({}, folder=tmp_path).settings.per_proc == 7
+    monkeypatch.setenv("ASYNCQ_PER_PROC", "8")
+    assert load({}, folder=tmp_path).settings.per_proc == 8
+
+
+def test_redis_url_comes_from_our_variable_before_the_worlds(tmp_path):
+    both = {"ASYNCQ_REDIS_URL": "redis://ours:1/0", "REDIS_URL": "redis://worlds:2/0"}
+    assert loaded_in(tmp_path, environ=both).settings.redis_url == "redis://ours:1/0"
+    one = loaded_in(tmp_path, environ={"REDIS_URL": "redis://worlds:2/0"})
+    assert (one.settings.redis_url, one.origins["redis_url"]) == ("redis://worlds:2/0", "REDIS_URL")
+
+
+def test_pyproject_table_counts_and_is_named(tmp_path):
+    write(tmp_path, "pyproject.toml", '[project]\nname = "x"\n[tool.asyncq]\nqueue = ["a", "b"]\nlease = "1m"\n')
+    loaded = loaded_in(tmp_path)
+    assert (loaded.settings.queues, loaded.settings.lease_s) == (("a", "b"), 60.0)
+    assert loaded.origins["lease_s"] == "pyproject.toml [tool.asyncq]"
+
+
+@pytest.mark.parametrize("raw", ["a,b", ["a", "b"], ("a", "b,a"), " a , b "])
+def test_queues_may_be_a_list_or_text_with_commas(tmp_path, raw):
+    assert loaded_in(tmp_path, {"queues": raw}).settings.queues == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("expected_s", "raw"),
+    [(10, 10), (0.5, 0.5), (10, "10"), (10, "10s"), (300, "5m"), (0.25, "250ms"), (7200, "2h"), (86400, "1d"), (0, 0)],
+)
+def test_durations_take_numbers_and_units(tmp_path, expected_s, raw):
+    assert loaded_in(tmp_path, {"drain_timeout_s": raw}).settings.drain_timeout_s == expected_s
+
+
+@pytest.mark.parametrize(("expected", "raw"), [(4096, 4096), (524288, "512KiB"), (1048576, "1MiB"), (2048, "2048B")])
+def test_sizes_take_numbers_and_units(tmp_path, expected, raw):
+    assert loaded_in(tmp_path, {"max_message_bytes": raw}).settings.max_message_bytes == expected
+
+
+WRONG = [
+    ("procs", "many", "--procs: expected 'auto' or a whole number from 1 to 1024, found 'many'"),
+    ("procs", "0", "--procs: expected 'auto' or"),
+    ("procs", True, "found True"),
+    ("per_proc", "-1", "--per-proc: expected a whole number from 1 to 100000, found '-1'"),
+    ("per_proc", "1.5", "found '1.5'"),
+    ("per_proc", 10**400, "--per-proc: expected"),
+    ("queues", "a b", "--queue: expected names of 1 to 128 characters"),
+    ("queues", ",", "--queue: expected names"),
+    ("queues", [1], "--queue: expected names"),
+    ("delivery", "exactly-once", "expected one of at-least-once, at-most-once, found 'exactly-once'"),
+    ("drain_timeout_s", "soon", "--drain-timeout: expected seconds from 0, as in 10, 10s or 5m, found 'soon'"),
+    ("drain_timeout_s", "-3", "--drain-timeout: expected seconds from 0"),
+    ("drain_timeout_s", float("nan"), "found nan"),
+    ("drain_timeout_s", float("inf"), "found inf"),
+    ("drain_timeout_s", 10**400, "--drain-timeout: expected seconds"),
+    ("drain_timeout_s", "9" * 400, "--drain-timeout: expected seconds"),
+    ("lease_s", "500ms", "--lease: expected seconds from 1"),
+    ("max_message_bytes", "1MB", "--max-message-bytes: expected bytes from 1024"),
+    ("metrics_port", "65536", "--metrics-port: expected a whole number from 0 to 65535, found '65536'"),
+    ("metrics_host", "", "--metrics-host: expected an address"),
+    ("log_format", "xml", "--log-format: expected one of auto, text, json, found 'xml'"),
+    ("log_level", "LOUD", "--log-level: expected one of DEBUG, INFO, WARNING, ERROR"),
+    ("redis_url", "localhost:6379", "--redis: expected a URL such as redis://host:6379/0"),
+    ("redis_url", "http://x", "--redis: expected a URL"),
+    ("app", "tasks.py", "--app: expected a module name such as tasks or shop.tasks"),
+    ("app", "my/tasks", "--app: expected a module name"),
+]
+
+
+@pytest.mark.parametrize(("name", "raw", "sentence"), WRONG)
+def test_wrong_value_is_refused_with_what_was_expected_and_what_came(tmp_path, name, raw, sentence):
+    with pytest.raises(ConfigurationError) as caught:
+        loaded_in(tmp_path, {name: raw})
+    assert sentence in str(caught.value)
+    assert str(caught.value).endswith("(from the command line)")
+
+
+def test_every_setting_has_a_wrong_value_in_the_table_above():
+    free_text = {"redis_server"}  # judged by running it
+    same_parser = {"redis_give_up_s", "watchdog_s", "cancel_timeout_s", "unknown_task_park_s"}
+    assert {name for name, _, _ in WRONG} | free_text | same_parser == {setting.name for setting in CATALOGUE}
+
+
+def test_wrong_value_names_its_variable(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"found 'many' \(from ASYNCQ_PROCS\)$"):
+        loaded_in(tmp_path, environ={"ASYNCQ_PROCS": "many"})
+
+
+def test_no_password_is_printed_when_a_url_is_wrong(tmp_path):
+    for url in ("localhost:sec@ret@host:6379", "http://me:sec@ret@host", "host?password=secret"):
+        with pytest.raises(ConfigurationError) as caught:
+            loaded_in(tmp_path, {"redis_url": url})
+        assert "sec" not in str(caught.value)
+
+
+def test_shown_value_of_a_secret_has_no_password():
+    row = next(setting for setting in CATALOGUE if setting.name == "redis_url")
+    assert row.shown("rediss://me:s@:/cret@host:6379/1") == "rediss://***@host:6379/1"
+    assert row.shown("unix:///run/r.sock?db=1&password=secret") == "unix:///run/r.sock?db=1&password=***"
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("per_proc", "did you mean 'per-proc'?"), ("proc", "did you mean 'procs'?"), ("zzz", "the settings are app, queue,")],
+)
+def test_unknown_key_of_a_file_is_refused_with_a_suggestion(tmp_path, key, hint):
+    write(tmp_path, "asyncq.toml", f"{key} = 1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        loaded_in(tmp_path)
+    assert f"asyncq.toml: unknown setting {key!r}; {hint}" in str(caught.value)
+
+
+def test_variable_and_its_file_together_are_refused(tmp_path):
+    environ = {"ASYNCQ_PROCS": "1", "ASYNCQ_PROCS_FILE": "/nowhere"}
+    with pytest.raises(ConfigurationError, match="expected one of ASYNCQ_PROCS and ASYNCQ_PROCS_FILE, found both"):
+        loaded_in(tmp_path, environ=environ)
+
+
+def test_unreadable_file_of_a_variable_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"ASYNCQ_REDIS_URL_FILE: expected a readable file, found .*No such file"):
+        loaded_in(tmp_path, environ={"ASYNCQ_REDIS_URL_FILE": str(tmp_path / "none")})
+
+
+def test_settings_in_two_files_are_refused(tmp_path):
+    write(tmp_path, "asyncq.toml", "procs = 1\n")
+    write(tmp_path, "pyproject.toml", "[tool.asyncq]\nprocs = 2\n")
+    with pytest.raises(ConfigurationError, match="expected one place"):
+        loaded_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("procs = ", "expected TOML"), ("[tool]\nasyncq = 3\n", "expected a table of settings, found 3")],
+)
+def test_broken_file_is_refused(tmp_path, text, sentence):
+    write(tmp_path, "pyproject.toml", text)
+    with pytest.raises(ConfigurationError, match=sentence):
+        loaded_in(tmp_path)

@@ -1,0 +1,77 @@
+"""The keeper: carries out the supervisor's orders, also when Redis is away for a while."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+from asyncq.core.nulls import NullObserver
+from asyncq.maintenance.keeper import Keeper, Maintenance
+from tests.support.memory_broker import MemoryBroker
+from tests.support.states import until
+
+
+@asynccontextmanager
+async def keeping(broker: MemoryBroker) -> AsyncIterator[tuple[Keeper, list[dict[str, Any]]]]:
+    confirmed: list[dict[str, Any]] = []
+    maintenance = Maintenance(broker, NullObserver(), Random(1))
+    keeper = Keeper(broker, maintenance, NullObserver(), confirmed.append, 0.01, Random(1))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(maintenance.run()), group.create_task(keeper.run())]
+        await asyncio.sleep(0)
+        yield keeper, confirmed
+        for task in tasks:
+            task.cancel()
+
+
+async def test_a_reap_is_carried_out_and_then_confirmed() -> None:
+    broker = MemoryBroker("a", "b")
+    for queue in "ab":
+        registration = await broker.register(queue, "w1")
+        broker.queues[queue].inflight[registration.wid] = {1: b"one", 2: b"two"}
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({"type": "reap", "seq": 7, "incarnations": [["w1", ["a", "b"]]]})
+        await until(lambda: confirmed)
+
+    assert [{"type": "reaped", "seq": 7}] == confirmed
+    assert [("a", "w1", True), ("b", "w1", True)] == broker.reaped
+    assert [b"one", b"two"] == list(broker.queues["a"].ready)
+
+
+async def test_an_empty_list_reaps_nothing_and_is_confirmed() -> None:
+    broker = MemoryBroker()
+    await broker.register("q", "w1")
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({"type": "reap", "seq": 1, "incarnations": []})
+        await until(lambda: confirmed)
+
+    assert [] == broker.reaped
+
+
+async def test_nothing_is_confirmed_before_redis_answered() -> None:
+    broker = MemoryBroker()
+    await broker.register("q", "w1")
+    broker.away = True
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]]})
+        before = broker.trips
+        await until(lambda: broker.trips > before + 4)
+        assert [] == confirmed
+        broker.away = False
+        await until(lambda: confirmed)
+
+    assert [("q", "w1", True)] == broker.reaped
+
+
+async def test_the_leases_of_the_living_are_renewed_and_of_nobody_else() -> None:
+    broker = MemoryBroker()
+    async with keeping(broker) as (keeper, _):
+        keeper.order({"type": "live", "incarnations": [["w1", ["q"]], ["w2", ["q"]]]})
+        await until(lambda: len(broker.renewed) > 4)
+        keeper.order({"type": "live", "incarnations": [["w2", ["q"]]]})
+        await until(lambda: broker.renewed[-1] == ("q", "w2"))
+        broker.renewed.clear()
+        await until(lambda: len(broker.renewed) > 2)
+
+    assert {("q", "w2")} == set(broker.renewed)

@@ -1,0 +1,70 @@
+"""Who is reaped, and who is not yet."""
+
+import asyncio
+from random import Random
+
+from asyncq.core.doors import Registered
+from asyncq.core.nulls import NullObserver
+from asyncq.maintenance.reaper import Reaper, Suspicion, pid_of, process_exists
+from tests.support.memory_broker import MemoryBroker
+from tests.support.states import until
+
+GONE = [Registered("h:1:a", 0, False), Registered("h:2:b", 0, True), Registered("h:3:c", 99, False)]
+
+
+def test_a_lease_must_be_missing_in_six_samples_in_a_row() -> None:
+    suspicion = Suspicion()
+
+    assert [[], [], [], [], [], ["h:1:a"]] == [suspicion.sample(GONE, float(second)) for second in range(6)]
+
+
+def test_one_sighting_starts_over() -> None:
+    suspicion = Suspicion()
+    for second in range(5):
+        suspicion.sample(GONE, float(second))
+    suspicion.sample([Registered("h:1:a", 0, True)], 5.0)
+
+    assert [] == suspicion.sample(GONE, 6.0)
+
+
+def test_a_gap_or_an_error_starts_over() -> None:
+    for spoil in (lambda s: s.sample(GONE, 7.5), lambda s: s.forget()):
+        suspicion = Suspicion()
+        for second in range(5):
+            suspicion.sample(GONE, float(second))
+        spoil(suspicion)
+
+        assert [] == suspicion.sample(GONE, 8.0)
+
+
+def test_the_pid_is_read_only_from_ids_of_our_form() -> None:
+    assert ("host-ab12", 77) == pid_of("host-ab12:77:ffee")
+    assert 0 == pid_of("somebody")[1]
+    assert 0 == pid_of("host:x:y")[1]
+
+
+def test_a_process_that_runs_exists() -> None:
+    import os
+
+    assert process_exists(os.getpid())
+    assert process_exists(1)
+    assert not process_exists(2**22 + 1)
+
+
+async def test_dead_predecessors_of_this_host_are_reaped_at_once_and_nobody_else() -> None:
+    broker = MemoryBroker()
+    broker.rows = [
+        Registered("host:10:dead", 0, True),
+        Registered("host:11:alive", 0, True),
+        Registered("other:10:elsewhere", 0, True),
+        Registered("host:12:tombstone", 5, False),
+    ]
+    reaper = Reaper(broker, "q", NullObserver(), Random(1), exists=lambda pid: pid == 11)
+    task = asyncio.ensure_future(reaper.run())
+    try:
+        await until(lambda: broker.reaped)
+        await until(lambda: broker.trips > 2)
+    finally:
+        task.cancel()
+
+    assert [("q", "host:10:dead", True)] == broker.reaped
