@@ -1,0 +1,67 @@
+"""asyncq: a distributed task queue on asyncio and Redis lists, supervised.
+
+The front door. Everything is loaded on first use, so that importing asyncq costs next to nothing; the article's
+whole vocabulary is in `asyncq.simple`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncq.client.client import Client
+    from asyncq.client.envelope import create_task
+    from asyncq.core.errors import AsyncqError, Discard, Retry, Snooze
+    from asyncq.core.options import TaskOptions
+    from asyncq.core.retry import RetryPolicy
+    from asyncq.core.task import Attempt, Registry, Task, task
+    from asyncq.simple import TASK_REGISTRY, enqueue_task, execute_with_retry, start_workers
+
+__all__ = [
+    "TASK_REGISTRY",
+    "AsyncqError",
+    "Attempt",
+    "Client",
+    "Discard",
+    "Registry",
+    "Retry",
+    "RetryPolicy",
+    "Snooze",
+    "Task",
+    "TaskOptions",
+    "create_task",
+    "enqueue_task",
+    "execute_with_retry",
+    "start_workers",
+    "task",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncqError": "core.errors",
+    "Attempt": "core.task",
+    "Client": "client.client",
+    "Discard": "core.errors",
+    "Registry": "core.task",
+    "Retry": "core.errors",
+    "RetryPolicy": "core.retry",
+    "Snooze": "core.errors",
+    "Task": "core.task",
+    "TaskOptions": "core.options",
+    "create_task": "client.envelope",
+    "task": "core.task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'asyncq' has no attribute {name!r}")
+    value = getattr(import_module(f"asyncq.{_HOMES.get(name, 'simple')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

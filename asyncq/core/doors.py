@@ -246,7 +246,7 @@ class Observer(Protocol):
         `outcome` is one of succeeded, failed, retried, timed_out, snoozed, discarded, cancelled.
         """
 
-    def skipped(self, queue: str) -> None:
+    def not_run(self, queue: str) -> None:
         """What `started` announced was no attempt after all: malformed, unknown task or expired."""
 
     def dead_lettered(self, queue: str, task: str, reason: str) -> None:

@@ -58,6 +58,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def as_text(form: str, stream: TextIO | None = None) -> bool:
+    """Whether that form means text on this stream (default standard error)."""
+    return form == "text" or (form == "auto" and (stream or sys.stderr).isatty())
+
+
 def configure(process: str, level: str = "INFO", form: str = "auto", stream: TextIO | None = None) -> None:
     """Send the records of this process to standard error.
 
@@ -68,9 +73,8 @@ def configure(process: str, level: str = "INFO", form: str = "auto", stream: Tex
         stream: Default standard error.
     """
     target = stream or sys.stderr
-    as_text = form == "text" or (form == "auto" and target.isatty())
     handler = logging.StreamHandler(target)
-    handler.setFormatter(TextFormatter(process) if as_text else JsonFormatter(process))
+    handler.setFormatter(TextFormatter(process) if as_text(form, target) else JsonFormatter(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

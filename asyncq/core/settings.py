@@ -83,8 +83,14 @@ class Setting:
 
     def shown(self, value: object) -> str:
         """The value as text for people: lists with commas, no password."""
-        shown = ",".join(value) if isinstance(value, tuple) else "" if value is None else f"{value}"
-        return parse.redact(shown) if self.secret else shown
+        match value:
+            case None:
+                return ""
+            case tuple():
+                return ",".join(value)
+            case float():
+                return f"{value:g}"
+        return parse.redact(str(value)) if self.secret else str(value)
 
 
 def _row(name: str, key: str, parser: parse.Parser, default: Any, text: str, **more: Any) -> Setting:

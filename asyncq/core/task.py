@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from asyncq.core.errors import ConfigurationError, DuplicateTaskError, RegistryError, UnknownTaskError
+from asyncq.core.errors import ConfigurationError, DuplicateTaskError, UnknownTaskError
 from asyncq.core.options import TaskOptions
 
 DEFAULT_QUEUE: Final = "task_queue"
@@ -158,17 +158,5 @@ def _checked_options(name: str, options: dict[str, Any]) -> TaskOptions:
     return TaskOptions(**options)
 
 
-def as_task(handler: Task | Handler | str, registry: Registry) -> Task:
-    """The Task meant by a Task, a registered name or a bare function."""
-    if isinstance(handler, Task):
-        return handler
-    if isinstance(handler, str):
-        return registry[handler]
-    if callable(handler):
-        return Task(getattr(handler, "__name__", "handler"), handler)
-    raise RegistryError(f"expected a task, found {type(handler).__name__}")
-
-
-AwaitableHandler = Callable[[Any], Awaitable[Any]]
-
 default_registry: Final = Registry()
+task = default_registry.task

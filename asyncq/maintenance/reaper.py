@@ -22,6 +22,7 @@ log = logging.getLogger("asyncq.maintenance")
 SAMPLE_S: Final = 1.0
 SAMPLES: Final = 6
 LONGEST_GAP_S: Final = 2.0
+TOMBSTONE_S: Final = 30.0
 
 
 class Suspicion:
@@ -87,9 +88,10 @@ class Reaper:
         self._broker, self._queue, self._observer, self._rng, self._exists = broker, queue, observer, rng, exists
         self._suspicion = Suspicion()
         self._looked_back = False
+        self._drained_mono: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Until cancelled. Cost: 1 ZRANGE and 1 pipeline of EXISTS every second."""
+        """Until cancelled. Cost: 1 ZRANGE and 1 pipeline of EXISTS every second; 1 script per tombstone every 30 s."""
         await forever(f"reap {self._queue}", self._round, self._rng)
 
     async def _round(self) -> float:
@@ -115,10 +117,14 @@ class Reaper:
                 await self._reap(row.wid, forced=True, why="predecessor is dead")
 
     async def _reap_tombstones(self, rows: list[Registered]) -> None:
-        """A late blocking move may still have landed behind a reap: drain tombstones again, drop the expired ones."""
-        for row in rows:
-            if row.tombstone_ms:
-                await self._reap(row.wid, forced=True, why="late arrival")
+        """A late blocking move may still land behind a reap: drain tombstones now and then, drop the expired ones."""
+        now_mono = clock.mono_s()
+        tombstones = {row.wid for row in rows if row.tombstone_ms}
+        self._drained_mono = {wid: at for wid, at in self._drained_mono.items() if wid in tombstones}
+        for wid in tombstones:
+            if now_mono - self._drained_mono.setdefault(wid, now_mono - TOMBSTONE_S + SAMPLES) >= TOMBSTONE_S:
+                self._drained_mono[wid] = now_mono
+                await self._reap(wid, forced=True, why="late arrival")
 
     async def _reap(self, wid: str, *, forced: bool, why: str) -> None:
         count = await self._broker.reap(self._queue, wid, forced=forced)

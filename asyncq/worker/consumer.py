@@ -103,7 +103,7 @@ class Consumer:
         if outcome.error:
             fields["error"] = outcome.error
         if outcome.kind in _NOT_RUN:
-            self._observer.skipped(queue)
+            self._observer.not_run(queue)
         else:
             self._observer.finished(queue, name, _outcome_label(outcome, settlement), duration_s, outcome.error_type)
         if isinstance(settlement, DeadLetter):

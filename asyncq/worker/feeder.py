@@ -107,6 +107,11 @@ class Feeder:
         self.kick()
         return lane
 
+    def grow(self, count: int) -> None:
+        """See Source.grow."""
+        self._consumers += count
+        self.kick()
+
     def kick(self) -> None:
         """Settlements have waited long enough, or there may be something to take: go round the lanes."""
         if self._timer is not None:

@@ -37,46 +37,55 @@ class Deadlines:
     cancel_s: float = 3.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What lives in the event loop.
+
+    Attributes:
+        worker: Runs until it is drained.
+        service: Ends with the worker: maintenance in a process without a supervisor.
+        close: Awaited last: the connections.
+    """
+
+    worker: Worker
+    service: asyncio.Future[None] | None
+    close: Callable[[], Awaitable[None]]
+
+
 def run(
-    build: Callable[[], Worker],
+    build: Callable[[], Life],
     *,
     on_ready: Callable[[], None] = lambda: None,
-    beside: Callable[[], Awaitable[None]] | None = None,
     parent_fd: int | None = None,
     deadlines: Deadlines | None = None,
 ) -> int:
     """Run one worker until a signal ends it.
 
     Args:
-        build: Makes the worker; called inside the event loop.
+        build: Called inside the event loop.
         on_ready: Called when the consumers are about to start. Does not need Redis.
-        beside: A service that lives as long as the worker (maintenance in a process without a supervisor).
         parent_fd: A channel whose end of file means that the supervisor is gone.
         deadlines: See Deadlines.
 
     Returns: an exit code: 0 drained, 75 when work was handed back.
     """
-    return uvloop.run(_life(build, on_ready, beside, parent_fd, deadlines))
+    return uvloop.run(_live(build, on_ready, parent_fd, deadlines))
 
 
-async def _life(
-    build: Callable[[], Worker],
-    on_ready: Callable[[], None],
-    beside: Callable[[], Awaitable[None]] | None,
-    parent_fd: int | None,
-    deadlines: Deadlines | None,
+async def _live(
+    build: Callable[[], Life], on_ready: Callable[[], None], parent_fd: int | None, deadlines: Deadlines | None
 ) -> int:
-    worker = build()
-    _listen(worker, parent_fd, deadlines)
-    service = asyncio.ensure_future(beside()) if beside is not None else None
+    life = build()
+    _listen(life.worker, parent_fd, deadlines)
     on_ready()
     try:
-        await worker.run()
+        await life.worker.run()
     finally:
-        if service is not None:
-            service.cancel()
-            await asyncio.gather(service, return_exceptions=True)
-    return EXIT_HANDED_BACK if worker.handed_back or not worker.complete else EXIT_OK
+        if life.service is not None:
+            life.service.cancel()
+            await asyncio.gather(life.service, return_exceptions=True)
+        await life.close()
+    return EXIT_HANDED_BACK if life.worker.handed_back or not life.worker.complete else EXIT_OK
 
 
 def _listen(worker: Worker, parent_fd: int | None, deadlines: Deadlines | None) -> None:

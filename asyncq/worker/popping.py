@@ -45,13 +45,18 @@ class Popping:
         self.outstanding = 0
         self._broker = broker
         self._origins = {queue: Popped(queue) for queue in queues}
-        self._poppers: list[Popper] = [broker.popper(list(queues)) for _ in range(consumers)]
+        self._poppers: list[Popper] = []
         self._blocked: set[int] = set()
         self._waiting = 0
         self._fetch = asyncio.Lock()
         self._writable = asyncio.Event()
         self._taking = True
         self._contact = contact
+        self.grow(consumers)
+
+    def grow(self, count: int) -> None:
+        """See Source.grow."""
+        self._poppers.extend(self._broker.popper(list(self._origins)) for _ in range(count))
 
     async def next(self, index: int) -> Delivery:
         """See Source.next."""

@@ -54,3 +54,6 @@ class Source(Protocol):
 
     async def leave(self) -> int:
         """Write what is left and leave; returns how many messages went back. After `run` ended; may be repeated."""
+
+    def grow(self, count: int) -> None:
+        """There are `count` consumers more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -89,6 +89,8 @@ class Worker:
         self._draining = asyncio.Event()
         self._cancelling = asyncio.Event()
         self._runnings: list[Running] = []
+        self._start_one: Callable[[], asyncio.Task[None]] | None = None
+        self._source: Source | None = None
         self.handed_back = 0
         self.complete = True
 
@@ -101,17 +103,29 @@ class Worker:
         self._draining.set()
         self._cancelling.set()
 
+    def grow(self, count: int) -> None:
+        """Run `count` messages more at the same time. Only while `run` consumes."""
+        assert self._source is not None
+        assert self._start_one is not None
+        self._source.grow(count)
+        for _ in range(count):
+            self._start_one()
+
     async def run(self) -> None:
         """Consume until drained. Cancelling this coroutine hands everything back, too."""
         contact = Contact(self._slot.set_redis_seen, self._rng)
         threads = Threads(self._settings.consumers)
         leases, source = self._make_source(contact)
+        self._source = source
+        consumers: list[asyncio.Task[None]] = []
         try:
             async with asyncio.TaskGroup() as group:
                 services = [group.create_task(source.run(), name="feeder")]
                 if leases is not None and isinstance(source, Feeder):
                     services.append(group.create_task(leases.run(source), name="leases"))
-                consumers = self._start_consumers(group, source, threads)
+                self._start_one = self._starter(group, source, threads, consumers)
+                for _ in range(self._settings.consumers):
+                    self._start_one()
                 services.append(group.create_task(tick(self._runnings, lambda: self._beat(source)), name="ticker"))
                 await self._draining.wait()
                 await self._drain(source)
@@ -130,15 +144,16 @@ class Worker:
             settings.consumers, observer=self._observer, contact=contact, on_lost=leases.lost
         )
 
-    def _start_consumers(
-        self, group: asyncio.TaskGroup, source: Source, threads: Threads
-    ) -> list[asyncio.Task[None]]:
+    def _starter(
+        self, group: asyncio.TaskGroup, source: Source, threads: Threads, consumers: list[asyncio.Task[None]]
+    ) -> Callable[[], asyncio.Task[None]]:
+        """A function that starts one more consumer."""
         executor = Executor(self._registry.lookup(), threads)
         turns = Turns(asyncio.get_running_loop())
-        tasks = []
-        for index in range(self._settings.consumers):
+
+        def start() -> asyncio.Task[None]:
             consumer = Consumer(
-                index,
+                len(consumers),
                 source,
                 executor,
                 observer=self._observer,
@@ -147,8 +162,10 @@ class Worker:
                 rng=self._rng,
             )
             self._runnings.append(consumer.running)
-            tasks.append(group.create_task(consumer.run(), name=f"consumer {index}"))
-        return tasks
+            consumers.append(group.create_task(consumer.run(), name=f"consumer {len(consumers)}"))
+            return consumers[-1]
+
+        return start
 
     def _beat(self, source: Source) -> None:
         self._slot.beat()

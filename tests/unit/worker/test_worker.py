@@ -39,7 +39,7 @@ class Recording:
         self.running -= 1
         self.ended.append((queue, task, outcome, error_type))
 
-    def skipped(self, queue: str) -> None:
+    def not_run(self, queue: str) -> None:
         self.running -= 1
 
     def dead_lettered(self, queue: str, task: str, reason: str) -> None:

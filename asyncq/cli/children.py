@@ -1,0 +1,162 @@
+"""What each child process of the supervisor runs: here the rooms are put together, after the fork.
+
+Named by `asyncq.cli.supervise` as "module:function" and imported only in the children. Each function gets a
+ChildContext whose `args` are `ChildArgs`, and returns an exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+import uvloop
+
+import asyncq
+from asyncq.admin.app import AdminSources, create_app
+from asyncq.admin.health import HealthLimits
+from asyncq.admin.queues import QueueSampler
+from asyncq.admin.server import serve
+from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.embedded import exec_server, wait_ready
+from asyncq.broker.inspector import RedisInspector
+from asyncq.cli import rooms
+from asyncq.cli.fleet import fleet_view, queues_in
+from asyncq.cli.supervise import ChildArgs
+from asyncq.core import logs
+from asyncq.core.errors import EXIT_OK
+from asyncq.core.task import default_registry
+from asyncq.maintenance.keeper import Keeper, Maintenance
+from asyncq.metrics.recorder import Recorder
+from asyncq.supervisor.spawn import ChildContext
+from asyncq.worker import main as worker_main
+
+EMBEDDED_BOOT_S = 10.0
+
+
+def run_worker(context: ChildContext) -> int:
+    """A worker process."""
+    args = _begin(context, f"worker[{context.index}]")
+    queues = rooms.load_tasks(args.app, args.loaded.folder, args.settings)
+    context.page.set_queues(queues)
+    recorder = Recorder(args.segment.region(context.page.index), default_registry)
+    gc.collect()
+    gc.freeze()  # what was imported stays for good: the collector need not look at it again
+    _await_embedded(args)
+    return worker_main.run(
+        lambda: rooms.worker_life(args.settings, args.redis_url, queues, slot=context.page, observer=recorder),
+        on_ready=lambda: context.channel.send({"type": "ready", "queues": list(queues)}),
+        parent_fd=context.channel.fileno(),
+    )
+
+
+def run_keeper(context: ChildContext) -> int:
+    """The process that hands back at once what a dead worker held, promotes and renews."""
+    args = _begin(context, "keeper")
+    _await_embedded(args)
+    return uvloop.run(_keep(context, args))
+
+
+async def _keep(context: ChildContext, args: ChildArgs) -> int:
+    stop = _stop_event(context)
+    rng = Random()
+    broker = rooms.make_broker(args.settings, args.redis_url, "keeper")
+    recorder = Recorder(args.segment.region(context.page.index), ())
+    maintenance = Maintenance(broker, recorder, rng)
+    keeper = Keeper(broker, maintenance, recorder, context.channel.send, rooms.renew_s(args.settings), rng)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(maintenance.run()), group.create_task(keeper.run())]
+            _on_messages(context, keeper.order, stop)
+            context.channel.send({"type": "ready"})
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+    finally:
+        await broker.close()
+    return EXIT_OK
+
+
+def run_admin(context: ChildContext) -> int:
+    """The process that answers /metrics and the health checks."""
+    args = _begin(context, "admin")
+    return uvloop.run(_answer(context, args))
+
+
+async def _answer(context: ChildContext, args: ChildArgs) -> int:
+    stop = _stop_event(context)
+    inspector = RedisInspector(ConnectionSettings(args.redis_url))
+    sources = AdminSources(
+        fleet=lambda: fleet_view(args.scoreboard.snapshot()),
+        regions=args.segment.snapshots,
+        queues=QueueSampler(inspector, lambda: queues_in(args.scoreboard.snapshot())),
+        version=asyncq.__version__,
+        limits=HealthLimits(worker_beat_s=args.settings.watchdog_s),
+    )
+    _on_messages(context, lambda message: None, stop)
+    context.channel.send({"type": "ready"})
+    try:
+        with socket.socket(fileno=os.dup(args.listener_fd)) as listener:
+            await serve(create_app(sources), listener, stop)
+    finally:
+        await inspector.close()
+    return EXIT_OK
+
+
+def run_redis(context: ChildContext) -> int:
+    """The embedded Redis: this process becomes the server."""
+    args: ChildArgs = context.args
+    assert args.embedded_plan is not None
+    exec_server(args.embedded_plan)
+
+
+def _begin(context: ChildContext, name: str) -> ChildArgs:
+    args: ChildArgs = context.args
+    faulthandler.enable()
+    logs.configure(name, args.settings.log_level, args.settings.log_format)
+    return args
+
+
+def _await_embedded(args: ChildArgs) -> None:
+    """An embedded server is a sibling that starts at the same moment: give it the time to come up."""
+    if args.embedded_plan is not None:
+        wait_ready(args.embedded_plan, EMBEDDED_BOOT_S)
+
+
+def _stop_event(context: ChildContext) -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        loop.add_signal_handler(number, stop.set)
+    loop.create_task(_beat(context), name="beat").add_done_callback(partial(_end, stop))
+    return stop
+
+
+def _end(stop: asyncio.Event, task: asyncio.Task[None]) -> None:
+    stop.set()
+
+
+async def _beat(context: ChildContext) -> None:
+    while True:
+        context.page.beat()
+        await asyncio.sleep(0.5)
+
+
+def _on_messages(context: ChildContext, handle: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
+    """Call `handle` for every message of the supervisor; its end is ours."""
+
+    def read() -> None:
+        try:
+            while (message := context.channel.receive()) is not None:
+                handle(message)
+        except EOFError:
+            asyncio.get_running_loop().remove_reader(context.channel.fileno())
+            stop.set()
+
+    asyncio.get_running_loop().add_reader(context.channel.fileno(), read)

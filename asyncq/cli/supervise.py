@@ -1,0 +1,188 @@
+"""`asyncq supervise` and `asyncq worker`: decide what runs, say it, hand it to the supervisor.
+
+The supervisor's parent is this process: nothing that speaks to Redis, runs a loop or starts a thread is imported
+here; the children import it after the fork (`asyncq.cli.children`).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from dataclasses import dataclass
+
+import asyncq
+from asyncq.broker.embedded_plan import EmbeddedPlan
+from asyncq.cli import output
+from asyncq.cli.app import resolve_app
+from asyncq.cli.redis_choice import RedisChoice, resolve_redis
+from asyncq.core import logs
+from asyncq.core.cpus import usable_cpus
+from asyncq.core.errors import ConfigurationError, PortBusyError
+from asyncq.core.settings import Loaded, Settings
+from asyncq.metrics.segment import Segment
+from asyncq.supervisor.arbiter import Arbiter
+from asyncq.supervisor.events import AllReady, ChildReady, Event
+from asyncq.supervisor.scoreboard import Scoreboard
+from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+
+log = logging.getLogger("asyncq.supervisor")
+
+CHILDREN = "asyncq.cli.children"
+BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildArgs:
+    """What every child is given; crosses the fork as it is.
+
+    Attributes:
+        loaded: Settings and the folder of the app.
+        app: Module that registers the tasks.
+        redis_url: Where Redis answers.
+        embedded_plan: Set when Redis is a child of ours, which may still be starting.
+        scoreboard: Pages of all slots.
+        segment: Metrics of all slots.
+        listener_fd: The socket of /metrics, bound here, so that a restart of the admin process drops no connection.
+    """
+
+    loaded: Loaded
+    app: str
+    redis_url: str
+    embedded_plan: EmbeddedPlan | None
+    scoreboard: Scoreboard
+    segment: Segment
+    listener_fd: int
+
+    @property
+    def settings(self) -> Settings:
+        return self.loaded.settings
+
+
+def run(loaded: Loaded) -> int:
+    """Supervise until told to stop. Returns the exit code.
+
+    Raises:
+        ConfigurationError: nothing to run, or no Redis to be had.
+        PortBusyError: the metrics address is taken.
+    """
+    settings = loaded.settings
+    app = resolve_app(loaded)
+    choice = resolve_redis(settings, loaded.folder)
+    procs, why = _procs(settings)
+    logs.configure("supervisor", settings.log_level, settings.log_format)
+    with _listener(settings) as listener:
+        helpers = 3 if choice.plan is not None else 2
+        args = ChildArgs(
+            loaded=loaded,
+            app=app,
+            redis_url=choice.url,
+            embedded_plan=choice.plan,
+            scoreboard=Scoreboard(procs + helpers),
+            segment=Segment.create(procs + helpers),
+            listener_fd=listener.fileno(),
+        )
+        voice = Voice(args, choice, procs, why, listener)
+        voice.starting()
+        limits = SupervisorSettings(
+            drain_timeout_s=settings.drain_timeout_s, cancel_timeout_s=settings.cancel_timeout_s
+        )
+        return Arbiter(_specs(args, procs), args.scoreboard, limits, voice.heard).run()
+
+
+def _specs(args: ChildArgs, procs: int) -> list[ChildSpec]:
+    """The children, in the order of their start; they stop by stage: workers, keeper, admin, Redis."""
+    specs = []
+    if args.embedded_plan is not None:
+        specs.append(ChildSpec("redis", f"{CHILDREN}:run_redis", args=args, stop_stage=3, handshake=False))
+    listener = (args.listener_fd,)
+    return [
+        *specs,
+        ChildSpec("keeper", f"{CHILDREN}:run_keeper", args=args, stop_stage=1, gives_back=True),
+        ChildSpec("admin", f"{CHILDREN}:run_admin", args=args, stop_stage=2, keep_fds=listener),
+        ChildSpec("worker", f"{CHILDREN}:run_worker", args=args, count=procs),
+    ]
+
+
+def _procs(settings: Settings) -> tuple[int, str]:
+    if settings.procs == "auto":
+        return usable_cpus()
+    return settings.procs, "as asked for"
+
+
+def _listener(settings: Settings) -> socket.socket:
+    host, port = settings.metrics_host, settings.metrics_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except socket.gaierror as error:
+        raise ConfigurationError(
+            f"--metrics-host: expected an address of this machine, found {host!r} ({error.strerror})"
+        ) from None
+    except OSError as error:
+        raise PortBusyError(
+            f"cannot serve metrics on {host}:{port}: {error.strerror}; "
+            "stop what uses it or give another --metrics-port (0 = any free port)"
+        ) from None
+
+
+class Voice:
+    """Says what runs where: sentences on a terminal, one JSON line each otherwise."""
+
+    def __init__(self, args: ChildArgs, choice: RedisChoice, procs: int, why: str, listener: socket.socket) -> None:
+        self._args, self._choice, self._procs, self._why = args, choice, procs, why
+        host, port = listener.getsockname()[:2]
+        self._metrics = f"http://[{host}]:{port}/metrics" if ":" in host else f"http://{host}:{port}/metrics"
+        self._queues: list[str] = []
+
+    def starting(self) -> None:
+        """Before the first fork."""
+        settings = self._args.settings
+        if logs.as_text(settings.log_format):
+            output.talk(
+                f"asyncq {asyncq.__version__} supervises {self._args.app}\n"
+                f"  processes  {self._procs} x {settings.per_proc} tasks, {settings.delivery} ({self._why})\n"
+                f"  redis      {self._choice.sentence}\n"
+                f"  metrics    {self._metrics}"
+            )
+            return
+        log.info(
+            "supervising",
+            extra={
+                "app": self._args.app,
+                "processes": self._procs,
+                "per_proc": settings.per_proc,
+                "delivery": settings.delivery,
+                "why": self._why,
+                "redis": self._choice.sentence,
+                "metrics": self._metrics,
+                "version": asyncq.__version__,
+            },
+        )
+
+    def heard(self, event: Event) -> None:
+        """An event of the supervisor; most are in its log already."""
+        if isinstance(event, ChildReady) and event.role == "worker":
+            self._queues = [str(queue) for queue in event.info.get("queues", [])]
+        elif isinstance(event, AllReady):
+            self._ready()
+
+    def _ready(self) -> None:
+        if logs.as_text(self._args.settings.log_format):
+            output.talk(f"  queues     {', '.join(self._queues)}\nready; stop with Ctrl-C or SIGTERM")
+            return
+        log.info("ready", extra={"processes": self._procs, "queues": self._queues, "metrics": self._metrics})
+
+
+def run_single(loaded: Loaded) -> int:
+    """`asyncq worker`: one process without a supervisor. Returns the exit code.
+
+    Raises:
+        ConfigurationError, AppImportError: nothing to run.
+    """
+    settings = loaded.settings
+    app = resolve_app(loaded)
+    choice = resolve_redis(settings, loaded.folder)
+    logs.configure("worker", settings.log_level, settings.log_format)
+    from asyncq.cli.single import run_here  # brings redis-py and uvloop: never into a supervisor's parent
+
+    return run_here(loaded, app, choice)

@@ -1,0 +1,182 @@
+"""The whole vocabulary of the article asyncq grew from, so that its program runs with only its imports changed.
+
+    TASK_REGISTRY, task                     name -> handler, and the decorator that fills it
+    create_task, enqueue_task               make a message, push it
+    worker, start_workers                   consume a queue in this process, without a supervisor
+    execute_with_retry                      run a handler here and now, again when it fails
+
+Redis is found as by the command line: ASYNCQ_REDIS_URL, REDIS_URL, settings files, localhost:6379, or the embedded
+server that runs for the current folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from random import Random
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.redis_broker import RedisBroker
+from asyncq.cli.redis_choice import reachable_redis
+from asyncq.client.client import Client
+from asyncq.client.envelope import create_task
+from asyncq.core.nulls import NullObserver
+from asyncq.core.settings import load
+from asyncq.core.task import default_registry, task
+from asyncq.maintenance.keeper import Maintenance
+from asyncq.worker.worker import Worker, WorkerSettings
+
+__all__ = [
+    "TASK_REGISTRY",
+    "create_task",
+    "enqueue_task",
+    "execute_with_retry",
+    "start_workers",
+    "task",
+    "worker",
+]
+
+log = logging.getLogger("asyncq.simple")
+
+TASK_REGISTRY: Final = default_registry
+
+
+async def enqueue_task(queue_name: str, task: Mapping[str, Any]) -> None:
+    """Put a message made by `create_task` at the tail of a queue.
+
+    Works from many event loops in turn: each has a client of its own, closed with the loop.
+
+    Cost: 1 RPUSH. Raises as `asyncq.client.client.Client.enqueue`.
+    """
+    client = await _clients.current()
+    await client.enqueue(queue_name, task)
+
+
+async def start_workers(queue_name: str, concurrency: int = 10) -> None:
+    """Consume a queue in this process until cancelled, `concurrency` messages at a time.
+
+    At-least-once; promotes retries and reaps dead processes itself, so that no supervisor is needed.
+    Cancelling it hands back what runs.
+    """
+    await _Crew(queue_name, concurrency).run()
+
+
+async def worker(queue_name: str) -> None:
+    """One consumer of a queue, until cancelled. Several of them in one event loop share one process identity."""
+    await _crews.join(queue_name)
+
+
+async def execute_with_retry(
+    handler: Callable[[Any], Awaitable[Any]], payload: Any, retries: int = 3
+) -> Any:
+    """Await `handler(payload)` up to `retries` times, sleeping 1, 2, 4, ... seconds in between.
+
+    Returns what the handler returns. Raises what the last attempt raised. No Redis call.
+    """
+    for attempt in range(retries):
+        try:
+            return await handler(payload)
+        except Exception as error:
+            if attempt == retries - 1:
+                raise
+            log.info("retrying here", extra={"error": repr(error), "attempt": attempt + 1})
+            await asyncio.sleep(2**attempt)
+    return None
+
+
+class _Clients:
+    """One Client per event loop."""
+
+    def __init__(self) -> None:
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, AsyncGenerator[None]]]
+        self._by_loop = WeakKeyDictionary()
+
+    async def current(self) -> Client:
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            loaded = load({})
+            choice = await asyncio.to_thread(reachable_redis, loaded)
+            if loop not in self._by_loop:  # nobody else was faster
+                client = Client(choice.url, loaded.settings.max_message_bytes)
+                end = self._close_with(loop, client)
+                self._by_loop[loop] = client, end
+                await anext(end)
+        return self._by_loop[loop][0]
+
+    async def _close_with(self, loop: asyncio.AbstractEventLoop, client: Client) -> AsyncGenerator[None]:
+        """Before a loop ends it closes the async generators that are still suspended: the one hook it offers."""
+        try:
+            yield
+        finally:
+            del self._by_loop[loop]
+            await client.close()
+
+
+class _Crews:
+    """The `worker(queue)` coroutines of each event loop: those of one queue are the consumers of one Worker."""
+
+    def __init__(self) -> None:
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Crew]] = WeakKeyDictionary()
+
+    async def join(self, queue: str) -> None:
+        crews = self._by_loop.setdefault(asyncio.get_running_loop(), {})
+        if queue not in crews:
+            crews[queue] = _Crew(queue, 0)
+        try:
+            await crews[queue].stay()
+        finally:
+            if crews[queue].members == 0:
+                del crews[queue]
+
+
+class _Crew:
+    """One Worker in this process with its maintenance.
+
+    Args:
+        queue: What it consumes.
+        members: Consumers to begin with.
+    """
+
+    def __init__(self, queue: str, members: int) -> None:
+        self._queue = queue
+        self.members = members
+        self._worker: Worker | None = None
+        self._running: asyncio.Future[None] | None = None
+
+    async def stay(self) -> None:
+        """Be one more consumer until cancelled; the last one to go takes the Worker along."""
+        self.members += 1
+        try:
+            if self._running is None:
+                self._running = asyncio.ensure_future(self.run())
+            elif self._worker is not None:
+                self._worker.grow(1)
+            await asyncio.shield(self._running)
+        finally:
+            self.members -= 1
+            if self.members == 0 and self._running is not None:
+                self._running.cancel()
+                await asyncio.gather(self._running, return_exceptions=True)
+
+    async def run(self) -> None:
+        """Work until cancelled, then hand back what runs."""
+        loaded = load({})
+        choice = await asyncio.to_thread(reachable_redis, loaded)
+        lease_s, rng = loaded.settings.lease_s, Random()
+        broker = RedisBroker(ConnectionSettings(choice.url), lease_ms=int(lease_s * 1000))
+        settings = WorkerSettings(queues=(self._queue,), consumers=self.members, renew_s=lease_s / 5)
+        self._worker = Worker(broker, default_registry, settings, rng=rng)
+        maintenance = asyncio.ensure_future(Maintenance(broker, NullObserver(), rng).run([self._queue]))
+        try:
+            await self._worker.run()
+        finally:
+            maintenance.cancel()
+            await asyncio.gather(maintenance, return_exceptions=True)
+            await broker.close()
+
+
+_clients: Final = _Clients()
+_crews: Final = _Crews()
