@@ -123,4 +123,4 @@ class Keeper:
                 count = await self._broker.reap(queue, wid, forced=True)
                 if count:
                     self._observer.counted("redelivered", queue, count)
-                log.info("given back", extra={"queue": queue, "wid": wid, "count": count})
+                    log.info("given back", extra={"queue": queue, "wid": wid, "count": count})

@@ -1,0 +1,45 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import click
+
+from benchmarks import drain as drain_scenario
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def benchmarks() -> None:
+    """Measure asyncq on this machine. Needs two cores to say anything about one."""
+
+
+@benchmarks.command()
+@click.option("--tasks", default=300_000, show_default=True, help="Messages in the queue at the start.")
+@click.option("--consumers", default=50, show_default=True, help="K, tasks at the same time.")
+@click.option("--delivery", type=click.Choice(["at-least-once", "at-most-once"]), default="at-least-once")
+@click.option("--aof", is_flag=True, help="Redis writes an append-only file, everysec.")
+@click.option("--runs", default=3, show_default=True)
+@click.option("--server", help="Redis or Valkey binary; default as the embedded one.")
+def drain(tasks: int, consumers: int, delivery: str, aof: bool, runs: int, server: str | None) -> None:
+    """No-op drain of one process: worker and Redis on a core each."""
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    redis_cpu, worker_cpu = (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {platform.system()}")
+    drain_scenario.main(
+        drain_scenario.Plan(
+            tasks=tasks,
+            consumers=consumers,
+            delivery=delivery,
+            aof=aof,
+            runs=runs,
+            server=server,
+            redis_cpu=redis_cpu,
+            worker_cpu=worker_cpu,
+        )
+    )
+
+
+if __name__ == "__main__":
+    benchmarks()
