@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from asyncq.core.errors import ConfigurationError
+from asyncq.core.queue_name import hash_tag
 from asyncq.core.retry import RetryPolicy
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -28,8 +29,8 @@ class TaskOptions:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
-        if self.queue is not None and not self.queue:
-            raise ConfigurationError("task option queue: expected a queue name, found an empty text")
+        if self.queue is not None:
+            hash_tag(self.queue)  # refuses what is no queue name
         if self.max_attempts < 1:
             raise ConfigurationError(f"task option max_attempts: expected 1 or more, found {self.max_attempts}")
         if self.timeout_s < 0:

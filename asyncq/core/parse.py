@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from asyncq.core.queue_name import QUEUE_NAME_RULE, is_queue_name
+
 _DURATION_S: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE_BYTES: Final[Mapping[str, int]] = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 _SIZE: Final = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)?")
 _WHOLE: Final = re.compile(r"[0-9]+")
-_NAME: Final = re.compile(r"[^\s,]{1,128}")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _URL_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
@@ -136,7 +137,7 @@ def _names(raw: object) -> tuple[str, ...]:
     if not isinstance(parts, list | tuple):
         raise ValueError(raw)
     names = [_text(name) for part in parts for name in _text(part).split(",") if name.strip()]
-    if not names or not all(_NAME.fullmatch(name) for name in names):
+    if not names or not all(is_queue_name(name) for name in names):
         raise ValueError(raw)
     return tuple(dict.fromkeys(names))
 
@@ -155,7 +156,9 @@ def _redis_url(raw: object) -> str:
     return value
 
 
-NAMES: Final = Parser("names of 1 to 128 characters without spaces, separated by commas", _names, "NAME")
+NAMES: Final = Parser(
+    f"queue names ({QUEUE_NAME_RULE}), separated by commas", _names, "NAME"
+)
 MODULE: Final = Parser("a module name such as tasks or shop.tasks (no .py, no path)", _module, "MODULE")
 REDIS_URL: Final = Parser("a URL such as redis://host:6379/0, rediss://... or unix:///...", _redis_url, "URL")
 

@@ -186,7 +186,11 @@ def test_shown_value_of_a_secret_has_no_password():
 
 @pytest.mark.parametrize(
     ("key", "hint"),
-    [("per_proc", "did you mean 'per-proc'?"), ("proc", "did you mean 'procs'?"), ("zzz", "the settings are app, queue,")],
+    [
+        ("per_proc", "did you mean 'per-proc'?"),
+        ("proc", "did you mean 'procs'?"),
+        ("zzz", "the settings are app, queue,"),
+    ],
 )
 def test_unknown_key_of_a_file_is_refused_with_a_suggestion(tmp_path, key, hint):
     write(tmp_path, "asyncq.toml", f"{key} = 1\n")
@@ -202,8 +206,9 @@ def test_variable_and_its_file_together_are_refused(tmp_path):
 
 
 def test_unreadable_file_of_a_variable_is_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"ASYNCQ_REDIS_URL_FILE: expected a readable file, found .*No such file"):
-        loaded_in(tmp_path, environ={"ASYNCQ_REDIS_URL_FILE": str(tmp_path / "none")})
+    environ = {"ASYNCQ_REDIS_URL_FILE": str(tmp_path / "none")}
+    with pytest.raises(ConfigurationError, match=r"ASYNCQ_REDIS_URL_FILE: expected a readable file, found .*No such"):
+        loaded_in(tmp_path, environ=environ)
 
 
 def test_settings_in_two_files_are_refused(tmp_path):

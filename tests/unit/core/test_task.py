@@ -65,7 +65,8 @@ def test_an_unknown_name_says_so() -> None:
         ({"retries": 3}, "unknown option 'retries'; the options are queue, max_attempts"),
         ({"max_attempts": 0}, "max_attempts: expected 1 or more, found 0"),
         ({"timeout_s": -1}, "timeout_s: expected 0 or more seconds, found -1"),
-        ({"queue": ""}, "queue: expected a queue name"),
+        ({"queue": ""}, "queue name '': expected 1 to 128"),
+        ({"queue": "a{b"}, "queue name 'a{b': expected"),
     ],
 )
 def test_a_wrong_option_is_refused_at_registration(options: dict[str, object], sentence: str) -> None:

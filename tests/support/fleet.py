@@ -1,0 +1,132 @@
+"""A real `asyncq-supervise` in a folder of its own, driven as a user would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.support.states import wait_until
+
+TASKS = '''
+import asyncio, json, os, time
+from asyncq import task
+
+RECORD = os.environ["RECORD"]
+
+def record(**fields):
+    """One line per execution in a file that survives kill -9."""
+    line = json.dumps({"at": time.time(), "pid": os.getpid(), **fields}) + "\\n"
+    fd = os.open(RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(fd, line.encode())
+    os.close(fd)
+
+@task("note")
+async def note(payload):
+    await asyncio.sleep(payload.get("sleep", 0))
+    record(name="note", n=payload["n"])
+
+@task("hold")
+async def hold(payload):
+    record(name="hold", n=payload["n"])
+    await asyncio.sleep(payload.get("sleep", 60))
+    record(name="held", n=payload["n"])
+
+@task("fail")
+async def fail(payload):
+    record(name="fail", n=payload["n"])
+    raise ValueError("it always fails")
+'''
+
+
+class Fleet:
+    """One supervisor and its children."""
+
+    def __init__(self, folder: Path, redis_url: str | None, *flags: str, tasks: str = TASKS) -> None:
+        self.folder, self.record = folder, folder / "record.jsonl"
+        (folder / "tasks.py").write_text(tasks)
+        self.record.touch()
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("ASYNCQ_", "REDIS_URL"))}
+        env["RECORD"] = str(self.record)
+        if redis_url is not None:
+            env["ASYNCQ_REDIS_URL"] = redis_url
+        command = [sys.executable, "-m", "asyncq", "supervise", "--metrics-port", "0", "--log-format", "json", *flags]
+        self.process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Log records of that event so far."""
+        found = []
+        for line in list(self.lines):
+            if line.startswith("{") and f'"event": "{name}"' in line:
+                found.append(json.loads(line))
+        return found
+
+    def ready(self, timeout_s: float = 20) -> "Fleet":
+        wait_until(lambda: self.events("ready") or self.process.poll() is not None, timeout_s, "ready")
+        assert self.process.poll() is None, "\n".join(self.lines)
+        return self
+
+    def pids(self, role: str) -> list[int]:
+        """Of the children of that role that are alive, in the order they got ready."""
+        pids = [event["pid"] for event in self.events("child ready") if event["role"] == role]
+        return [pid for pid in pids if alive(pid)]
+
+    def ran(self, name: str) -> list[dict[str, Any]]:
+        """Executions so far."""
+        return [row for line in self.record.read_text().splitlines() if (row := json.loads(line))["name"] == name]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """An answer of the admin process."""
+        base = self.events("supervising")[0]["metrics"].removesuffix("/metrics")
+        try:
+            with urllib.request.urlopen(base + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def stop(self, *signals: int, timeout_s: float = 40) -> int:
+        """Send the signals (default SIGTERM) and return the exit code."""
+        for number in signals or (signal.SIGTERM,):
+            self.process.send_signal(number)
+            time.sleep(0.05)  # signals of one kind that are pending together arrive once
+        code = self.process.wait(timeout_s)
+        self._reader.join(5)
+        return code
+
+    def end(self) -> None:
+        """Whatever happened, leave nothing behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def message(name: str, n: int, **payload: object) -> bytes:
+    """The bytes a producer would push."""
+    fields = {"id": f"{name}-{n}", "name": name, "payload": {"n": n, **payload}, "timestamp": time.time()}
+    return json.dumps(fields).encode()
