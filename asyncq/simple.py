@@ -5,8 +5,8 @@
     worker, start_workers                   consume a queue in this process, without a supervisor
     execute_with_retry                      run a handler here and now, again when it fails
 
-Redis is found as by the command line: ASYNCQ_REDIS_URL, REDIS_URL, settings files, localhost:6379, or the embedded
-server that runs for the current folder.
+Redis is the one named by `use_redis`; inside a worker that is the worker's own. Else it is found as by the command
+line: ASYNCQ_REDIS_URL, REDIS_URL, settings files, localhost:6379, or the embedded server of the current folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from asyncq.cli.redis_choice import reachable_redis
 from asyncq.client.client import Client
 from asyncq.client.envelope import create_task
 from asyncq.core.nulls import NullObserver
-from asyncq.core.settings import load
+from asyncq.core.settings import Settings, load
 from asyncq.core.task import default_registry, task
 from asyncq.maintenance.keeper import Maintenance
 from asyncq.worker.worker import Worker, WorkerSettings
@@ -36,12 +36,18 @@ __all__ = [
     "execute_with_retry",
     "start_workers",
     "task",
+    "use_redis",
     "worker",
 ]
 
 log = logging.getLogger("asyncq.simple")
 
 TASK_REGISTRY: Final = default_registry
+
+
+def use_redis(url: str) -> None:
+    """Which Redis this process enqueues to and consumes from. Call it before anything else of this module."""
+    _home.url = url
 
 
 async def enqueue_task(queue_name: str, task: Mapping[str, Any]) -> None:
@@ -87,6 +93,18 @@ async def execute_with_retry(
     return None
 
 
+class _Home:
+    """Where this process's Redis is."""
+
+    def __init__(self) -> None:
+        self.url: str | None = None
+
+    async def find(self) -> tuple[str, Settings]:
+        loaded = load({})
+        url = self.url or (await asyncio.to_thread(reachable_redis, loaded)).url  # asks a socket: not in the loop
+        return url, loaded.settings
+
+
 class _Clients:
     """One Client per event loop."""
 
@@ -97,10 +115,9 @@ class _Clients:
     async def current(self) -> Client:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
-            loaded = load({})
-            choice = await asyncio.to_thread(reachable_redis, loaded)
+            url, settings = await _home.find()
             if loop not in self._by_loop:  # nobody else was faster
-                client = Client(choice.url, loaded.settings.max_message_bytes)
+                client = Client(url, settings.max_message_bytes)
                 end = self._close_with(loop, client)
                 self._by_loop[loop] = client, end
                 await anext(end)
@@ -163,10 +180,9 @@ class _Crew:
 
     async def run(self) -> None:
         """Work until cancelled, then hand back what runs."""
-        loaded = load({})
-        choice = await asyncio.to_thread(reachable_redis, loaded)
-        lease_s, rng = loaded.settings.lease_s, Random()
-        broker = RedisBroker(ConnectionSettings(choice.url), lease_ms=int(lease_s * 1000))
+        url, found = await _home.find()
+        lease_s, rng = found.lease_s, Random()
+        broker = RedisBroker(ConnectionSettings(url), lease_ms=int(lease_s * 1000))
         settings = WorkerSettings(queues=(self._queue,), consumers=self.members, renew_s=lease_s / 5)
         self._worker = Worker(broker, default_registry, settings, rng=rng)
         maintenance = asyncio.ensure_future(Maintenance(broker, NullObserver(), rng).run([self._queue]))
@@ -178,5 +194,6 @@ class _Crew:
             await broker.close()
 
 
+_home: Final = _Home()
 _clients: Final = _Clients()
 _crews: Final = _Crews()

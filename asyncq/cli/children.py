@@ -43,7 +43,7 @@ EMBEDDED_BOOT_S = 10.0
 def run_worker(context: ChildContext) -> int:
     """A worker process."""
     args = _begin(context, f"worker[{context.index}]")
-    queues = rooms.load_tasks(args.app, args.loaded.folder, args.settings)
+    queues = rooms.load_tasks(args.app, args.loaded.folder, args.settings, args.redis_url)
     context.page.set_queues(queues)
     recorder = Recorder(args.segment.region(context.page.index), default_registry)
     gc.collect()

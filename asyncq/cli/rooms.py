@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
+from asyncq import simple
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.cli.app import import_app
@@ -24,12 +25,15 @@ from asyncq.worker.worker import Worker, WorkerSettings
 RENEWALS_PER_LEASE = 5
 
 
-def load_tasks(app: str, folder: Path, settings: Settings) -> tuple[str, ...]:
+def load_tasks(app: str, folder: Path, settings: Settings, redis_url: str) -> tuple[str, ...]:
     """Import the app and say which queues are consumed: those asked for, else those of its tasks.
+
+    What the app enqueues by itself goes to the same Redis.
 
     Raises:
         AppImportError: the app cannot be imported.
     """
+    simple.use_redis(redis_url)
     import_app(app, folder)
     return settings.queues or tuple(default_registry.queues())
 

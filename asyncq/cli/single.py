@@ -19,7 +19,7 @@ from asyncq.worker import main as worker_main
 def run_here(loaded: Loaded, app: str, choice: RedisChoice) -> int:
     """Run until a signal ends it. An embedded Redis lives as long."""
     settings = loaded.settings
-    queues = rooms.load_tasks(app, loaded.folder, settings)
+    queues = rooms.load_tasks(app, loaded.folder, settings, choice.url)
     with contextlib.ExitStack() as stack:
         if choice.plan is not None:
             stack.enter_context(start(choice.plan))

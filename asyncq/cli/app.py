@@ -1,0 +1,85 @@
+"""Which module registers the tasks, and importing it with one readable sentence when that fails.
+
+Called by the commands that run tasks (in the worker processes, after the fork) and by those that need to know a
+task's queue. Looks at no registry: importing is what registers. Never shows a traceback; the error keeps its cause.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from asyncq.core.errors import AppImportError, ConfigurationError
+from asyncq.core.settings import Loaded
+
+_ROOM = str(Path(__file__).resolve().parents[1])
+
+
+def find_app(loaded: Loaded) -> str | None:
+    """The module to import: the setting `--app`, else `tasks` if there is a tasks.py in the folder, else None."""
+    if loaded.settings.app is not None:
+        return loaded.settings.app
+    return "tasks" if (loaded.folder / "tasks.py").is_file() else None
+
+
+def resolve_app(loaded: Loaded) -> str:
+    """As `find_app`, for commands that cannot do without.
+
+    Raises:
+        ConfigurationError: nobody says which module, and there is no tasks.py.
+    """
+    app = find_app(loaded)
+    if app is None:
+        raise ConfigurationError(
+            f"--app: expected the module that registers your tasks, found none and no tasks.py in {loaded.folder}; "
+            "give --app MODULE or set app under [tool.asyncq] in pyproject.toml"
+        )
+    return app
+
+
+def import_app(name: str, folder: Path) -> ModuleType:
+    """Import the app with `folder` first on the module search path.
+
+    Raises:
+        AppImportError: there is no such module, or its own code failed; the sentence names the cause and the
+            innermost line of the user's code, `__cause__` holds the rest.
+    """
+    place = str(folder)
+    sys.path[:] = [place, *(entry for entry in sys.path if entry != place)]
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # the fence around user code that runs at import
+        raise AppImportError(_sentence(name, folder, error)) from error
+
+
+def _sentence(name: str, folder: Path, error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+        return (
+            f"cannot import the app {name!r}: there is no module {error.name!r} in {folder} or among the installed "
+            "packages; name yours with --app"
+        )
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, SyntaxError):
+        said = f"SyntaxError: {error.msg}"
+    where = _where(error)
+    return f"cannot import the app {name!r}: {said}" + (f" ({where})" if where else "")
+
+
+def _where(error: BaseException) -> str:
+    """file:line of the innermost frame that is the user's own; "" if there is none."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+
+
+def _is_users(filename: str) -> bool:
+    if filename.startswith("<"):
+        return False
+    paths = sysconfig.get_paths()
+    theirs = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], _ROOM}
+    return not any(filename.startswith(f"{folder}/") for folder in theirs)

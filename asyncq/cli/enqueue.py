@@ -1,0 +1,128 @@
+"""`asyncq enqueue`: put messages on a queue from a shell.
+
+Prints the id of each message; with `--bulk` only how many. Pushes a thousand at a time over one connection, and says
+after a failure how many were enqueued before it, so that nobody has to guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import click
+
+from asyncq.cli import output
+from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
+from asyncq.cli.payloads import one_payload, payload_lines
+from asyncq.cli.queues import queue_of
+from asyncq.core.clock import mono_s, wall_s
+from asyncq.core.errors import AsyncqError, ConfigurationError, MessageTooLargeError
+from asyncq.core.settings import Loaded
+
+_BATCH: Final = 1000
+_PROGRESS_EVERY_S: Final = 0.5
+
+IdAndBytes = tuple[str, bytes]
+
+
+@click.command("enqueue", short_help="Put messages on a queue.")
+@click.argument("task")
+@click.argument("payload", required=False, metavar="[JSON|-|@FILE]")
+@click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Enqueue the message N times.")
+@click.option("--bulk", metavar="FILE", help="One message per line of FILE: payloads as JSON; - for standard input.")
+@settings_options("app", "queues", "max_message_bytes", *REDIS)
+@json_option
+def enqueue_command(task: str, payload: str | None, count: int, bulk: str | None, as_json: bool, **flags: Any) -> None:
+    """Enqueue a message for TASK and print its id. Without a payload it is {}.
+
+    The queue is --queue, else the one the app has registered the task for, else task_queue.
+    """
+    loaded = loaded_from(flags)
+    if bulk is None:
+        value = one_payload("{}" if payload is None else payload)
+        payloads: Iterable[Any] = itertools.repeat(value, count)
+    elif payload is None and count == 1:
+        payloads = payload_lines(bulk)
+    else:
+        raise ConfigurationError("--bulk: expected neither a payload nor --count beside it, found one; leave it out")
+    queue = queue_of(task, loaded)
+    messages = _messages(task, payloads, loaded.settings.max_message_bytes)
+    _enqueue(messages, queue, loaded, Report(queue, as_json, bulk is not None))
+
+
+def _messages(task: str, payloads: Iterable[Any], limit_bytes: int) -> Iterator[IdAndBytes]:
+    from asyncq.core import codec  # brings orjson: only when it runs
+
+    for number, payload in enumerate(payloads, 1):
+        message_id = str(uuid.uuid4())
+        fields = {"id": message_id, "name": task, "payload": payload, "timestamp": wall_s()}
+        try:
+            yield message_id, codec.encode(fields, limit_bytes)
+        except MessageTooLargeError as error:
+            raise ConfigurationError(f"payload {number}: {error}") from None
+
+
+def _enqueue(messages: Iterator[IdAndBytes], queue: str, loaded: Loaded, report: Report) -> None:
+    from asyncq.broker.connection import ConnectionSettings  # bring redis-py: only when it runs
+    from asyncq.broker.redis_sync import SyncProducer
+    from asyncq.cli.redis_choice import reachable_redis
+
+    try:
+        with contextlib.closing(SyncProducer(ConnectionSettings(reachable_redis(loaded).url))) as producer:
+            while batch := list(itertools.islice(messages, _BATCH)):
+                producer.push_many(queue, [raw for _, raw in batch])
+                report.pushed(batch)
+    except AsyncqError:
+        report.failed()
+        raise
+    report.finished()
+
+
+class Report:
+    """What is printed while messages go out.
+
+    Args:
+        queue: Where they go.
+        as_json: One JSON object per line of data.
+        bulk: Only the number is data; progress is talk, on a terminal.
+    """
+
+    def __init__(self, queue: str, as_json: bool, bulk: bool) -> None:
+        self._queue, self._as_json, self._bulk = queue, as_json, bulk
+        self._started_mono = self._spoke_mono = mono_s()
+        self.enqueued = 0
+
+    def pushed(self, batch: Sequence[IdAndBytes]) -> None:
+        """These are on the queue."""
+        self.enqueued += len(batch)
+        if self._bulk:
+            self._progress()
+            return
+        for message_id, _ in batch:
+            if self._as_json:
+                output.data_json({"id": message_id, "queue": self._queue})
+            else:
+                output.data(message_id)
+
+    def finished(self) -> None:
+        """All are."""
+        if self._bulk and self._as_json:
+            output.data_json({"enqueued": self.enqueued, "queue": self._queue})
+        elif self._bulk:
+            output.data(str(self.enqueued))
+
+    def failed(self) -> None:
+        """The rest will not be."""
+        if self._bulk or self.enqueued:
+            output.talk(f"asyncq: {self.enqueued} messages were enqueued on {self._queue} before this failed:")
+
+    def _progress(self) -> None:
+        now_mono = mono_s()
+        if sys.stderr.isatty() and now_mono - self._spoke_mono >= _PROGRESS_EVERY_S:
+            self._spoke_mono = now_mono
+            rate = self.enqueued / (now_mono - self._started_mono)
+            output.talk(f"{self.enqueued} messages enqueued, {rate:.0f}/s")

@@ -1,0 +1,63 @@
+"""Flags of the command line, made from the catalogue of settings, and the settings made from what was given.
+
+Used by every command. Values are read by `core.settings`, not by click, so that a wrong flag, a wrong variable and a
+wrong line of a file are refused with the same sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import click
+
+from asyncq.core.settings import CATALOGUE, Loaded, Setting, load
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# What a command needs to find Redis and to say what went wrong.
+REDIS: Final = ("redis_url", "redis_server", "log_level")
+
+
+@dataclass(slots=True)
+class Session:
+    """What the error fence wants to know of the command that ran: whether tracebacks are wanted."""
+
+    debug: bool = False
+
+
+def settings_options(*names: str) -> Callable[[Command], Command]:
+    """Decorator: give a command the flags of these settings, in the catalogue's order; without names, of all."""
+    chosen = [setting for setting in CATALOGUE if not names or setting.name in names]
+
+    def add(command: Command) -> Command:
+        for setting in reversed(chosen):
+            command = _option(setting)(command)
+        return command
+
+    return add
+
+
+def _option(setting: Setting) -> Callable[[Command], Command]:
+    default = f"{setting.shown(setting.default)} {setting.unit}".strip()
+    facts = [setting.variable, *([f"default {default}"] if default else [])]
+    return click.option(
+        setting.flag,
+        setting.name,
+        multiple=setting.repeatable,
+        metavar=setting.parser.metavar,
+        help=f"{setting.help}  [{'; '.join(facts)}]",
+    )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def loaded_from(flags: dict[str, Any]) -> Loaded:
+    """The settings of this command, in the current folder."""
+    loaded = load(flags)
+    session = click.get_current_context().find_object(Session)
+    if session is not None:
+        session.debug = loaded.settings.log_level == "DEBUG"
+    return loaded
