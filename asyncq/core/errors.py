@@ -6,10 +6,10 @@ An error writes its own sentence once: what was expected, what came, what to do.
     AsyncqError
     |-- ConfigurationError            a flag or setting is wrong                                  exit 2
     |-- AppImportError                the app module cannot be imported                           exit 3
-    |-- RegistryError
+    |-- RegistryError                                                                             exit 3
     |   |-- DuplicateTaskError        the same name registered for two handlers
     |   `-- UnknownTaskError          no handler has this name
-    |-- MessageError
+    |-- MessageError                                                                              exit 2
     |   |-- MessageDecodeError        the bytes are not a message; carries the dead-letter reason
     |   `-- MessageTooLargeError      a producer tried to enqueue more than the limit
     |-- BrokerError
@@ -78,6 +78,8 @@ class UnknownTaskError(RegistryError, KeyError):
 
 class MessageError(AsyncqError):
     """A message is not what the protocol asks for."""
+
+    exit_code = EXIT_USAGE
 
 
 class MessageDecodeError(MessageError):

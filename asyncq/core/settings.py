@@ -28,7 +28,6 @@ class Settings:
     per_proc: int
     redis_url: str | None
     redis_server: str | None
-    redis_give_up_s: float
     delivery: Literal["at-least-once", "at-most-once"]
     lease_s: float
     watchdog_s: float
@@ -112,10 +111,6 @@ CATALOGUE: Final[tuple[Setting, ...]] = (
     _row(
         "redis_server", "redis-server", parse.text("the path of a server binary", "PATH"), None,
         "Server binary for the embedded Redis; default: on PATH, else from asyncq-supervise[embedded].",
-    ),
-    _row(
-        "redis_give_up_s", "redis-give-up", parse.duration(0), 0.0,
-        "End with code 69 when Redis stays away this long; 0 = never.", **_SECONDS,
     ),
     _row(
         "delivery", "delivery", parse.choice("at-least-once", "at-most-once"), "at-least-once",

@@ -35,7 +35,7 @@ class Maintenance:
 
     def __init__(self, broker: Broker, observer: Observer, rng: Random) -> None:
         self._broker, self._observer, self._rng = broker, observer, rng
-        self._known: set[str] = set()
+        self._known: dict[str, bool] = {}
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self, queues: Iterable[str] = ()) -> None:
@@ -46,13 +46,15 @@ class Maintenance:
             await asyncio.Event().wait()
 
     def add(self, queues: Iterable[str]) -> None:
-        """Care for these queues from now on. Only while `run` runs."""
-        assert self._group is not None
+        """Care for these queues from now on, or from the moment `run` begins."""
         for queue in queues:
-            if queue not in self._known:
-                self._known.add(queue)
-                self._group.create_task(Promoter(self._broker, queue, self._rng).run())
-                self._group.create_task(Reaper(self._broker, queue, self._observer, self._rng).run())
+            self._known.setdefault(queue, False)
+        if self._group is None:
+            return
+        for queue in [name for name, started in self._known.items() if not started]:
+            self._known[queue] = True
+            self._group.create_task(Promoter(self._broker, queue, self._rng).run())
+            self._group.create_task(Reaper(self._broker, queue, self._observer, self._rng).run())
 
 
 class Keeper:

@@ -39,20 +39,23 @@ class FakeInspector:
     async def close(self) -> None: ...
 
 
+TWO_READY = FleetView(
+    workers=(worker(0), worker(1)),
+    wanted=2,
+    arbiter_beat_age_s=0.1,
+    draining=False,
+    started=True,
+    restarts={"crash": 3, "reload": 2},
+)
+
+
 @dataclass
 class House:
     """The sources of one application, to be changed by tests."""
 
     segment: Segment = field(default_factory=lambda: Segment.create(3))
     inspector: FakeInspector = field(default_factory=FakeInspector)
-    fleet: FleetView = FleetView(
-        workers=(worker(0), worker(1)),
-        wanted=2,
-        arbiter_beat_age_s=0.1,
-        draining=False,
-        started=True,
-        restarts={"crash": 3, "reload": 2},
-    )
+    fleet: FleetView = field(default_factory=lambda: TWO_READY)
 
 
 @pytest.fixture

@@ -1,8 +1,13 @@
 """What the handlers make of an event, without any I/O: checks, content, fan-out, addresses."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from asyncq.core.errors import ConfigurationError, Discard
+from asyncq import Discard
+from asyncq.core.codec import decode
+from asyncq.core.errors import ConfigurationError
 from asyncq.core.task import default_registry
 from examples.signup import content, tasks
 from examples.signup.event import problem_with, stamp
@@ -133,3 +138,14 @@ def test_addresses_come_from_the_environment_when_set():
 def test_one_sentence_comes_when_an_address_is_wrong(variable, value):
     with pytest.raises(ConfigurationError, match=f"^{variable}: expected .* found '{value}'$"):
         read_downstreams({variable: value})
+
+
+def test_redis_cli_line_is_a_good_message_when_copied_from_the_readme():
+    readme = Path(tasks.__file__).with_name("README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"redis-cli RPUSH (\S+) '(.*)'", readme)
+
+    assert len(lines) == 1
+    queue, raw = lines[0]
+    message = decode(raw.encode())
+    assert (queue, message.name) == (tasks.QUEUE, "user_signup")
+    assert problem_with(message.payload) is None

@@ -137,6 +137,15 @@ async def test_watching_ends_when_everything_has_arrived():
     assert "email 2/2  analytics 2/2  crm 2/2" in shown
 
 
+async def test_line_is_not_repeated_when_nothing_changes():
+    last, shown = await watched(Ledger(), {"a"}, timeout_s=1.6)
+
+    assert not last.complete
+    progress = [line.split(" s  ")[1] for line in shown.splitlines()]
+    at_once_and_at_the_end = ["email 0/1  analytics 0/1  crm 0/1  refused 0"] * 2
+    assert progress == at_once_and_at_the_end
+
+
 async def test_watching_ends_incomplete_when_the_time_is_over():
     last, shown = await watched(arrived_everywhere(["a"]), {"a", "b"}, timeout_s=0)
 

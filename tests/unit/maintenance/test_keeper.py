@@ -19,7 +19,6 @@ async def keeping(broker: MemoryBroker) -> AsyncIterator[tuple[Keeper, list[dict
     keeper = Keeper(broker, maintenance, NullObserver(), confirmed.append, 0.01, Random(1))
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(maintenance.run()), group.create_task(keeper.run())]
-        await asyncio.sleep(0)
         yield keeper, confirmed
         for task in tasks:
             task.cancel()
@@ -75,3 +74,14 @@ async def test_the_leases_of_the_living_are_renewed_and_of_nobody_else() -> None
         await until(lambda: len(broker.renewed) > 2)
 
     assert {("q", "w2")} == set(broker.renewed)
+
+
+async def test_an_order_that_comes_before_the_loops_run_is_not_lost() -> None:
+    broker = MemoryBroker()
+    await broker.register("q", "w1")
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]]})  # nothing has run yet
+        await until(lambda: confirmed)
+        await until(lambda: broker.trips > 3)  # promoter and reaper of the queue work
+
+    assert [("q", "w1", True)] == broker.reaped

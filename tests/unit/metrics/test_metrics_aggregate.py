@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from asyncq.metrics import catalogue
 from asyncq.metrics.aggregate import Distribution, Family, Point, aggregate
-from asyncq.metrics.segment import RegionSnapshot
+from asyncq.metrics.exposition import render
+from asyncq.metrics.recorder import Recorder
+from asyncq.metrics.segment import RegionSnapshot, Segment
 from asyncq.metrics.series import Metric
 
 IN_PROGRESS = catalogue.TASKS_IN_PROGRESS
@@ -91,3 +93,31 @@ def test_dropped_series_are_summed_and_shown_when_there_are_none() -> None:
     assert aggregate([], ())[0].points == (Point((), 0.0),)
     families = aggregate([snapshot(0, dropped=2.0), snapshot(1, dropped=3.0)], ())
     assert family("asyncq_metrics_dropped_series_total", families).points == (Point((), 5.0),)
+
+
+def test_a_page_does_not_grow_with_slots_or_deaths_when_the_tasks_are_the_same() -> None:
+    names = [f"task {number}" for number in range(100)]
+    segment = Segment.create(16)
+
+    def live_once(slot: int) -> None:
+        recorder = Recorder(segment.region(slot), names)
+        for name in names:
+            recorder.started("q")
+            recorder.finished("q", name, "succeeded", 0.1, "")
+
+    def page() -> tuple[int, float]:
+        """(lines, successes) of the page."""
+        families = aggregate(segment.snapshots(), range(16))
+        total = sum(point.value for point in family(PROCESSED.name, families).points)
+        return render(families, "")[0].count(b"\n"), total
+
+    live_once(0)
+    lines = page()[0]
+    for slot in range(1, 16):
+        live_once(slot)
+    regions = [len(each.series) for each in segment.snapshots()]
+    assert page() == (lines, 1_600.0)
+    for _ in range(10):
+        live_once(3)
+    assert page() == (lines, 2_600.0)
+    assert [len(each.series) for each in segment.snapshots()] == regions == [201] * 16

@@ -1,0 +1,135 @@
+"""Whether the fleet lives, is ready, has started: three pure decisions over one view of it.
+
+The roof fills FleetView from the supervisor's shared memory at each request; `app` asks the questions.
+Never asks Redis: whether Redis answers is what the workers saw, and liveness does not depend on it at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["starting", "ready", "draining", "backoff", "fatal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """One occupied slot of the supervisor's table.
+
+    Attributes:
+        index: The slot; also the number of its region in the metrics segment.
+        pid: 0 while no process is in it (back-off, fatal).
+        state: Where the child stands in its life.
+        state_age_s: Seconds in this state.
+        beat_age_s: Seconds since its event loop last beat; None when it has not beaten yet.
+        redis_age_s: Seconds since Redis last answered it; None when it has not yet.
+    """
+
+    index: int
+    pid: int
+    state: State
+    state_age_s: float
+    beat_age_s: float | None
+    redis_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """What the supervisor's shared memory says at one moment.
+
+    Attributes:
+        workers: Occupied slots.
+        wanted: How many workers there should be.
+        arbiter_beat_age_s: Seconds since the supervisor's own loop last beat.
+        draining: Whether the whole fleet is on its way out, or was told to take nothing.
+        started: Whether a first full set of workers has been ready.
+        restarts: Ended worker processes by reason, since the supervisor started.
+    """
+
+    workers: tuple[WorkerView, ...]
+    wanted: int
+    arbiter_beat_age_s: float
+    draining: bool
+    started: bool
+    restarts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthLimits:
+    """How old signs of life may be, in seconds.
+
+    Attributes:
+        arbiter_beat_s: Of the supervisor; default 10.
+        worker_beat_s: Of a worker's loop; default 20, the watchdog's.
+        boot_s: How long a worker may be starting or backing off and count as on its way; default 60.
+        redis_s: Since Redis answered any worker; default 10.
+    """
+
+    arbiter_beat_s: float = 10.0
+    worker_beat_s: float = 20.0
+    boot_s: float = 60.0
+    redis_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer, and why in one line."""
+
+    ok: bool
+    reason: str
+
+
+def beats(worker: WorkerView, limits: HealthLimits) -> bool:
+    """Whether this worker's loop beat a moment ago."""
+    return bool(worker.pid) and worker.beat_age_s is not None and worker.beat_age_s <= limits.worker_beat_s
+
+
+def is_up(worker: WorkerView, limits: HealthLimits) -> bool:
+    """Whether this worker takes messages: ready, and its loop beats."""
+    return worker.state == "ready" and beats(worker, limits)
+
+
+def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
+    """Whether a restart of everything would not help: the supervisor beats and some worker works or boots."""
+    if fleet.arbiter_beat_age_s > limits.arbiter_beat_s:
+        return Verdict(
+            False, f"the supervisor last beat {fleet.arbiter_beat_age_s:.0f} s ago (limit {limits.arbiter_beat_s:g} s)"
+        )
+    if fleet.draining:
+        return Verdict(True, "draining")
+    beating = sum(beats(worker, limits) for worker in fleet.workers)
+    if beating:
+        return Verdict(True, f"{beating} of {fleet.wanted} workers beat")
+    coming = sum(
+        worker.state in ("starting", "backoff") and worker.state_age_s <= limits.boot_s for worker in fleet.workers
+    )
+    if coming:
+        return Verdict(True, f"{coming} of {fleet.wanted} workers are starting")
+    return Verdict(
+        False, f"no worker beat in the last {limits.worker_beat_s:g} s and none is starting within {limits.boot_s:g} s"
+    )
+
+
+def ready(fleet: FleetView, limits: HealthLimits) -> Verdict:
+    """Whether messages are being taken: enough workers up, Redis seen, not draining."""
+    if fleet.draining:
+        return Verdict(False, "draining: no new messages are taken")
+    up = sum(is_up(worker, limits) for worker in fleet.workers)
+    needed = max(1, (fleet.wanted + 1) // 2)
+    if up < needed:
+        return Verdict(False, f"{up} of {fleet.wanted} workers are ready, at least {needed} are needed")
+    ages = [worker.redis_age_s for worker in fleet.workers if worker.pid and worker.redis_age_s is not None]
+    if not ages:
+        return Verdict(False, "Redis has not answered any worker yet")
+    if min(ages) > limits.redis_s:
+        return Verdict(False, f"Redis last answered {min(ages):.0f} s ago (limit {limits.redis_s:g} s)")
+    return Verdict(True, f"{up} of {fleet.wanted} workers are ready")
+
+
+def started(fleet: FleetView) -> Verdict:
+    """Whether a first full set of workers has been ready; once true, true for ever."""
+    if fleet.started:
+        return Verdict(True, "the first full set of workers was ready")
+    now_ready = sum(worker.state == "ready" for worker in fleet.workers)
+    return Verdict(False, f"{now_ready} of {fleet.wanted} workers are ready for the first time")

@@ -1,0 +1,81 @@
+"""Failures: from what redis-py raises to the errors of the house, in this one place.
+
+Called by the wires for every failed call. Never retries, never logs, never prints a password.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from redis import exceptions as redis_errors
+
+from asyncq.core.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError
+
+# First words of error replies that pass by themselves (roles, memory, persistence, scripts).
+_PASSING: Final = frozenset(
+    (
+        "LOADING",
+        "BUSY",
+        "READONLY",
+        "MASTERDOWN",
+        "UNBLOCKED",
+        "NOREPLICAS",
+        "MISCONF",
+        "TRYAGAIN",
+        "CLUSTERDOWN",
+        "OOM",
+    )
+)
+# redis-py strips the first word where it has a class of its own.
+_PASSING_TYPES: Final = (
+    redis_errors.BusyLoadingError,
+    redis_errors.ReadOnlyError,
+    redis_errors.MasterDownError,
+    redis_errors.TryAgainError,
+    redis_errors.ClusterDownError,
+    redis_errors.OutOfMemoryError,
+)
+_REFUSING_TYPES: Final = (redis_errors.AuthenticationError, redis_errors.AuthorizationError)
+
+# What a failed call may raise; anything else is a mistake of ours and passes through.
+CALL_ERRORS: Final = (redis_errors.RedisError, OSError, TimeoutError)
+
+
+class NotSentError(BrokerUnavailableError):
+    """No connection: nothing was written, so nothing happened."""
+
+
+class ReplyLostError(BrokerUnavailableError):
+    """The command was written and no reply came back: it may or may not have been carried out."""
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether Redis itself answered with this error, so that the command surely was not carried out."""
+    return isinstance(error, (redis_errors.ResponseError, *_PASSING_TYPES, *_REFUSING_TYPES))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a translated error means that Redis is at its maxmemory."""
+    return isinstance(error.__cause__, redis_errors.OutOfMemoryError)
+
+
+def translate(error: BaseException, address: str, *, sent: bool) -> BrokerError:
+    """The house's error for what a call raised; the caller raises it `from error`.
+
+    Args:
+        error: One of CALL_ERRORS.
+        address: Where, without the password.
+        sent: Whether the command may have been written before it failed.
+    """
+    text = str(error) or type(error).__name__
+    if is_answer(error):
+        if isinstance(error, _PASSING_TYPES) or text.split(" ", 1)[0] in _PASSING:
+            return BrokerUnavailableError(f"Redis at {address} cannot serve us now: {text}")
+        return BrokerRefusedError(
+            f"Redis at {address} refused: {text}; check the credentials, the rights and the key's type"
+        )
+    if isinstance(error, TimeoutError | redis_errors.TimeoutError):
+        text = "no answer in time"
+    if sent:
+        return ReplyLostError(f"the connection to Redis at {address} was lost before the reply: {text}")
+    return NotSentError(f"cannot reach Redis at {address}: {text}; is it running there?")

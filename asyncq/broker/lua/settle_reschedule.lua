@@ -1,0 +1,17 @@
+-- settle_reschedule: a message waits in `scheduled` and comes back after a delay.
+-- KEYS  1 inflight  2 scheduled  3 payloads  4 due
+-- ARGV  1 token ('' = nothing to fence: the message was popped or is new)  2 unique id  3 delay (ms)  4 raw
+-- Returns 1 done, 0 not ours any more: nothing was changed.
+-- Fenced by the in-flight record: HDEL first, and on only if the token was there. With an empty token the HDEL of a
+-- field that never exists is the harmless first write. One script for both, so that a retry is one thing.
+-- Due = Redis' clock + delay. If nothing is due earlier, the due list rings whoever waits to promote.
+-- Cost O(log scheduled).
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 and ARGV[1] ~= '' then return 0 end
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
+redis.call('ZADD', KEYS[2], now_ms() + tonumber(ARGV[3]), ARGV[2])
+if redis.call('ZRANGE', KEYS[2], 0, 0)[1] == ARGV[2] then
+  redis.call('RPUSH', KEYS[4], 1)
+  redis.call('LTRIM', KEYS[4], -1, -1)
+  redis.call('PEXPIRE', KEYS[4], 60000)
+end
+return 1

@@ -1,0 +1,19 @@
+-- withdraw: an incarnation leaves in order; what it still holds goes back to the head of the queue.
+-- KEYS  1 queue  2 inflight  3 inbox  4 lease  5 workers
+-- ARGV  1 wid  2 tombstone (ms): 0 forgets the incarnation at once; more keeps it in the register like a reap, for a
+--       worker one of whose blocking moves ended unclearly and may still land in the inbox
+-- Returns how many messages went back.
+-- Cost O(messages held). Does not touch the tombstone that a reap has set.
+redis.call('DEL', KEYS[4])
+local landed, running = drain_list(KEYS[3]), drain_inflight(KEYS[2])
+to_head(KEYS[1], landed)
+to_head(KEYS[1], running)
+local score = redis.call('ZSCORE', KEYS[5], ARGV[1])
+if score and tonumber(score) == 0 then
+  if ARGV[2] == '0' then
+    redis.call('ZREM', KEYS[5], ARGV[1])
+  else
+    redis.call('ZADD', KEYS[5], now_ms() + tonumber(ARGV[2]), ARGV[1])
+  end
+end
+return #landed + #running

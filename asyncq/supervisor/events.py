@@ -1,0 +1,80 @@
+"""What the arbiter tells its `on_event` callback. Values only.
+
+The roof prints them; nothing in here is needed for supervision itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ChildReady:
+    """A child said it is ready. `info` is whatever else its message carried; `boot_s` counts from the fork."""
+
+    role: str
+    index: int
+    pid: int
+    info: Mapping[str, Any]
+    boot_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDied:
+    """A child is gone.
+
+    Attributes:
+        cause: "exit code 3" or "killed by SIGSEGV".
+        reason: asked, boot, external, crash or killed.
+        counted: Whether it counts for back-off and brake.
+    """
+
+    role: str
+    index: int
+    pid: int
+    cause: str
+    reason: str
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AllReady:
+    """The first full set of children is ready. Told once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """Stopping has begun or was made harder: `urgency` is DRAIN, CANCEL or KILL."""
+
+    urgency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """Too many counted deaths: from now on one probe at a time."""
+
+    deaths: int
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A probe held: the brake is released."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The supervisor stops by itself: first boot failed, or a crash loop.
+
+    Attributes:
+        exit_code: What `run` will return.
+        last_words: The children's own sentences, newest last; already written to standard error.
+    """
+
+    exit_code: int
+    last_words: tuple[str, ...]
+
+
+Event = ChildReady | ChildDied | AllReady | Draining | Degraded | Recovered | GaveUp

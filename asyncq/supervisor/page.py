@@ -1,0 +1,219 @@
+"""One child's page in the shared memory: cells of 8 bytes and two texts, written without locks or system calls.
+
+The child writes beat, load, Redis and texts (it is a `core.doors.Slot`); the arbiter writes what it knows about the
+process; admin reads. One writer per cell; stores go through `memoryview.cast("Q")` because `struct.pack_into` lets
+readers see half of a number. A writer killed in the middle of a text leaves the text before it in place.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from asyncq.core.errors import ConfigurationError
+from asyncq.supervisor.child import State
+
+PAGE_BYTES: Final = 16 * 1024  # two copies of two texts; untouched pages of anonymous memory cost nothing
+_CELL_BYTES: Final = 8
+_HEADER_BYTES: Final = 256
+
+# Cells of the header. The first group is written by the arbiter, the second by the child.
+_ROLE, _PID, _GENERATION, _STATE, _STARTED, _ROLE_INDEX = range(6)
+_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED = range(8, 12)
+
+_TEXT_BYTES: Final = (PAGE_BYTES - _HEADER_BYTES) // 2
+_READ_ATTEMPTS: Final = 8
+
+
+class Text:
+    """A JSON value in shared memory with one writer.
+
+    Two copies; `version` says which one holds (its lowest bit) and is stored last, in one 8-byte write. Whoever dies
+    before that store has changed nothing that a reader looks at. The checksum includes the version, so a reader
+    overtaken by two writes notices and looks again, a bounded number of times.
+    """
+
+    # version | length, checksum | length, checksum | copy 0 | copy 1
+    _CELLS = 5
+
+    def __init__(self, area: memoryview) -> None:
+        self._bytes = area
+        self._cells = area[: self._CELLS * _CELL_BYTES].cast("Q")
+        self.limit_bytes = (len(area) - self._CELLS * _CELL_BYTES) // 2
+
+    @property
+    def version(self) -> int:
+        """Changes with every write, never goes back."""
+        return self._cells[0]
+
+    def write(self, value: Any) -> None:
+        """Publish a new value.
+
+        Raises:
+            ConfigurationError: it does not fit.
+        """
+        raw = json.dumps(value, separators=(",", ":")).encode()
+        if len(raw) > self.limit_bytes:
+            raise ConfigurationError(
+                f"the queue names of this process need {len(raw)} bytes in the supervisor's memory, the limit is "
+                f"{self.limit_bytes}; consume fewer queues per process or shorten their names"
+            )
+        version = self._cells[0] + 1
+        copy = version & 1
+        start = self._start(copy)
+        self._bytes[start : start + len(raw)] = raw
+        self._cells[1 + 2 * copy] = len(raw)
+        self._cells[2 + 2 * copy] = zlib.crc32(raw, version & 0xFFFFFFFF)
+        self._cells[0] = version
+
+    def read(self) -> Any:
+        """The value last published, or None: never written, or not legible."""
+        for _ in range(_READ_ATTEMPTS):
+            version = self._cells[0]
+            if version == 0:
+                return None
+            copy = version & 1
+            length, checksum = self._cells[1 + 2 * copy], self._cells[2 + 2 * copy]
+            start = self._start(copy)
+            if length <= self.limit_bytes:
+                raw = bytes(self._bytes[start : start + length])
+                if zlib.crc32(raw, version & 0xFFFFFFFF) == checksum:
+                    return json.loads(raw)
+        return None
+
+    def _start(self, copy: int) -> int:
+        return self._CELLS * _CELL_BYTES + copy * self.limit_bytes
+
+
+class SlotPage:
+    """One slot's page; outlives the children of the slot.
+
+    Attributes:
+        index: The slot's position in the scoreboard, from 0.
+    """
+
+    def __init__(self, index: int, area: memoryview) -> None:
+        self.index = index
+        self._cells = area[:_HEADER_BYTES].cast("Q")
+        self._incarnations = Text(area[_HEADER_BYTES : _HEADER_BYTES + _TEXT_BYTES])
+        self._queues = Text(area[_HEADER_BYTES + _TEXT_BYTES : _HEADER_BYTES + 2 * _TEXT_BYTES])
+
+    # -- the child writes
+
+    def beat(self) -> None:
+        """The event loop lives."""
+        self._cells[_BEAT] = time.monotonic_ns()
+
+    def set_redis_seen(self) -> None:
+        """Redis answered just now."""
+        self._cells[_REDIS_SEEN] = time.monotonic_ns()
+
+    def set_load(self, in_flight: int, settled: int) -> None:
+        """Messages held now, and settled since this process started."""
+        self._cells[_IN_FLIGHT] = in_flight
+        self._cells[_SETTLED] = settled
+
+    def set_incarnations(self, incarnations: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Publish the (wid, queues) that this process is about to register; call it before registering.
+
+        Raises:
+            ConfigurationError: more than fits; register nothing then, for nobody could hand it back.
+        """
+        self._incarnations.write([[wid, list(queues)] for wid, queues in incarnations])
+
+    def set_queues(self, queues: Sequence[str]) -> None:
+        """Publish the queues of the app that this process has loaded."""
+        self._queues.write(list(queues))
+
+    # -- the arbiter writes
+
+    def begin(self, role: str, role_index: int, generation: int) -> None:
+        """A new child is about to be forked here; called while no process writes."""
+        for cell in (_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _PID):
+            self._cells[cell] = 0
+        self._incarnations.write([])
+        self._cells[_ROLE] = int.from_bytes(role.encode(), "big")
+        self._cells[_ROLE_INDEX] = role_index
+        self._cells[_GENERATION] = generation
+        self._cells[_STARTED] = time.monotonic_ns()
+
+    def set_process(self, pid: int, state: State) -> None:
+        """Who is in the slot (0 = nobody), and how far in its life."""
+        self._cells[_PID] = pid
+        self._cells[_STATE] = state
+
+    def clear_incarnations(self) -> None:
+        """They are in the arbiter's hands now; called when the child is dead. Its load goes with them."""
+        self._incarnations.write([])
+        self._cells[_IN_FLIGHT] = 0
+
+    # -- anybody reads
+
+    @property
+    def incarnations(self) -> list[tuple[str, list[str]]]:
+        """What the child published last; empty means: reap nothing."""
+        return [(wid, queues) for wid, queues in self._incarnations.read() or ()]
+
+    @property
+    def incarnations_version(self) -> int:
+        """Changes whenever the list changes; one cell to look at."""
+        return self._incarnations.version
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues of the app, as the last child of this slot published them."""
+        return list(self._queues.read() or ())
+
+    @property
+    def role(self) -> str:
+        """The role of the child; empty before the first one."""
+        packed = self._cells[_ROLE]
+        return packed.to_bytes((packed.bit_length() + 7) // 8, "big").decode()
+
+    @property
+    def role_index(self) -> int:
+        """Its position among the children of its role."""
+        return self._cells[_ROLE_INDEX]
+
+    @property
+    def pid(self) -> int:
+        """0 when no process is here."""
+        return self._cells[_PID]
+
+    @property
+    def generation(self) -> int:
+        """How many children this slot has had, this one included."""
+        return self._cells[_GENERATION]
+
+    @property
+    def state(self) -> State:
+        """Where the slot is in its life."""
+        return State(self._cells[_STATE])
+
+    @property
+    def started_ns(self) -> int:
+        """When the child was forked, monotonic."""
+        return self._cells[_STARTED]
+
+    @property
+    def beat_ns(self) -> int:
+        """The last beat, monotonic; 0 = none yet."""
+        return self._cells[_BEAT]
+
+    @property
+    def redis_seen_ns(self) -> int:
+        """The last answer of Redis, monotonic; 0 = none yet."""
+        return self._cells[_REDIS_SEEN]
+
+    @property
+    def in_flight(self) -> int:
+        """Messages held now."""
+        return self._cells[_IN_FLIGHT]
+
+    @property
+    def settled(self) -> int:
+        """Messages settled by this child."""
+        return self._cells[_SETTLED]

@@ -1,0 +1,190 @@
+"""Shared memory of the whole tree: a page of the supervisor and one page per slot.
+
+Made before the first fork, handed to the arbiter and to whoever reads (admin). Anonymous: no file, no name, gone with
+the last process. Never grows and is never locked; snapshots are values.
+"""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+from asyncq.core.errors import ConfigurationError
+from asyncq.supervisor.child import State
+from asyncq.supervisor.page import PAGE_BYTES, SlotPage
+
+__all__ = [
+    "RESTART_REASONS",
+    "Scoreboard",
+    "SlotSnapshot",
+    "Snapshot",
+    "State",
+    "SupervisorPage",
+    "SupervisorSnapshot",
+    "SupervisorState",
+]
+
+# Why workers were restarted, in the order of their cells.
+RESTART_REASONS: Final = ("crash", "killed", "hang", "boot", "external", "recycle")
+
+_PID, _STARTED_AT, _BEAT, _STATE, _WANTED, _COMPLETE = range(6)
+_RESTARTS: Final = 16
+
+
+class SupervisorState(IntEnum):
+    """How the whole tree is; ready for work in RUNNING only."""
+
+    BOOT = 0
+    RUNNING = 1
+    QUIET = 2
+    DEGRADED = 3
+    DRAINING = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotSnapshot:
+    """One slot as it was read. Ages are seconds, None = never in this child's life."""
+
+    index: int
+    role: str
+    role_index: int
+    pid: int
+    generation: int
+    state: State
+    age_s: float | None
+    beat_age_s: float | None
+    redis_age_s: float | None
+    in_flight: int
+    settled: int
+    incarnations: tuple[tuple[str, tuple[str, ...]], ...]
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorSnapshot:
+    """The supervisor's own page.
+
+    Attributes:
+        started_at: Wall clock, seconds since the epoch.
+        beat_age_s: Seconds since the arbiter's last tick.
+        wanted: How many workers there should be.
+        complete: The first full set of children has been ready.
+        restarts: Replaced workers by reason, since the start.
+    """
+
+    pid: int
+    started_at: float
+    beat_age_s: float | None
+    state: SupervisorState
+    wanted: int
+    complete: bool
+    restarts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The tree at one moment (each cell is exact, two cells may be a moment apart)."""
+
+    supervisor: SupervisorSnapshot
+    slots: tuple[SlotSnapshot, ...]
+
+
+class SupervisorPage:
+    """The arbiter's own page; only the arbiter writes."""
+
+    def __init__(self, area: memoryview) -> None:
+        self._cells = area.cast("Q")
+
+    def begin(self, pid: int, wanted: int) -> None:
+        """The arbiter starts with this many workers wanted."""
+        self._cells[_PID] = pid
+        self._cells[_WANTED] = wanted
+        self._cells[_STARTED_AT] = time.time_ns()
+        self.beat()
+
+    def beat(self) -> None:
+        """The arbiter's loop lives."""
+        self._cells[_BEAT] = time.monotonic_ns()
+
+    def set_state(self, state: SupervisorState) -> None:
+        """How the tree is now."""
+        self._cells[_STATE] = state
+
+    def set_complete(self) -> None:
+        """The first full set is ready."""
+        self._cells[_COMPLETE] = 1
+
+    def count_restart(self, reason: str) -> None:
+        """One more worker is replaced for this reason."""
+        self._cells[_RESTARTS + RESTART_REASONS.index(reason)] += 1
+
+    def snapshot(self, now_ns: int) -> SupervisorSnapshot:
+        """What stands here."""
+        counts = {reason: self._cells[_RESTARTS + at] for at, reason in enumerate(RESTART_REASONS)}
+        return SupervisorSnapshot(
+            pid=self._cells[_PID],
+            started_at=self._cells[_STARTED_AT] / 1e9,
+            beat_age_s=_age_s(self._cells[_BEAT], now_ns),
+            state=SupervisorState(self._cells[_STATE]),
+            wanted=self._cells[_WANTED],
+            complete=bool(self._cells[_COMPLETE]),
+            restarts=MappingProxyType(counts),
+        )
+
+
+class Scoreboard:
+    """All pages. Make it before the first fork.
+
+    Args:
+        slots: One per child, the helpers included: the sum of all `ChildSpec.count`.
+    """
+
+    def __init__(self, slots: int) -> None:
+        if slots < 1:
+            raise ConfigurationError(f"scoreboard: expected at least one slot, found {slots}")
+        self._memory = memoryview(mmap.mmap(-1, PAGE_BYTES * (slots + 1)))
+        self.supervisor = SupervisorPage(self._memory[:PAGE_BYTES])
+        self._pages = [SlotPage(i, self._area(i + 1)) for i in range(slots)]
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def page(self, index: int) -> SlotPage:
+        """The page of one slot: a `core.doors.Slot` for its child."""
+        return self._pages[index]
+
+    def snapshot(self, now_ns: int | None = None) -> Snapshot:
+        """Read everything. `now_ns`: monotonic, default the present. No system call but the clock."""
+        now = time.monotonic_ns() if now_ns is None else now_ns
+        return Snapshot(self.supervisor.snapshot(now), tuple(_read(page, now) for page in self._pages))
+
+    def _area(self, number: int) -> memoryview:
+        return self._memory[number * PAGE_BYTES : (number + 1) * PAGE_BYTES]
+
+
+def _read(page: SlotPage, now_ns: int) -> SlotSnapshot:
+    return SlotSnapshot(
+        index=page.index,
+        role=page.role,
+        role_index=page.role_index,
+        pid=page.pid,
+        generation=page.generation,
+        state=page.state,
+        age_s=_age_s(page.started_ns, now_ns) if page.pid else None,
+        beat_age_s=_age_s(page.beat_ns, now_ns),
+        redis_age_s=_age_s(page.redis_seen_ns, now_ns),
+        in_flight=page.in_flight,
+        settled=page.settled,
+        incarnations=tuple((wid, tuple(queues)) for wid, queues in page.incarnations),
+        queues=tuple(page.queues),
+    )
+
+
+def _age_s(moment_ns: int, now_ns: int) -> float | None:
+    # A beat may be a moment younger than the reader's `now`.
+    return max(0, now_ns - moment_ns) / 1e9 if moment_ns else None

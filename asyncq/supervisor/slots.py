@@ -1,0 +1,115 @@
+"""One slot as the arbiter holds it: the spec, the page, the child's state, and what belongs to its process.
+
+Carries out signals; forking and deciding are done elsewhere (`spawn`, `child`, `policy`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from asyncq.core.errors import ConfigurationError
+from asyncq.supervisor.channel import Channel
+from asyncq.supervisor.child import Action, Child, Event, Limits, State, step
+from asyncq.supervisor.page import SlotPage
+from asyncq.supervisor.scoreboard import Scoreboard
+from asyncq.supervisor.spec import WORKER, ChildSpec, SupervisorSettings
+
+
+def limits_of(spec: ChildSpec, settings: SupervisorSettings) -> Limits:
+    """Workers finish what runs and can cancel it; every other role has one short time to leave."""
+    is_worker = spec.role == WORKER
+    return Limits(
+        boot_timeout_s=spec.boot_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s if is_worker else settings.helper_timeout_s,
+        cancel_timeout_s=settings.cancel_timeout_s,
+        cancels=is_worker,
+    )
+
+
+class ManagedSlot:
+    """A slot and the process in it.
+
+    Attributes:
+        index: Position among the children of its role.
+        generation: How many children it has had.
+        channel: Our end while there is a process.
+        pidfd: Readable when the process has ended; -1 where the system has none.
+        last_words: The last failure that a child of this slot told about.
+        writing: The selector also watches for room to write.
+    """
+
+    def __init__(self, spec: ChildSpec, index: int, page: SlotPage, settings: SupervisorSettings) -> None:
+        self.spec = spec
+        self.index = index
+        self.page = page
+        self.limits = limits_of(spec, settings)
+        self.child = Child()
+        self.generation = 0
+        self.channel: Channel | None = None
+        self.pidfd = -1
+        self.last_words = ""
+        self.writing = False
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it counts for the brake and for the exit code."""
+        return self.spec.role == WORKER
+
+    @property
+    def state(self) -> State:
+        """Where its child is in its life."""
+        return self.child.state
+
+    def feed(self, event: Event, now: float) -> Action | None:
+        """Move the child on and show it in the page; the action is for the caller to carry out."""
+        self.child, action = step(self.child, event, self.limits, now)
+        self.page.set_process(self.child.pid, self.child.state)
+        return action
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """To the child; SIGKILL to its whole process group, so that a handler's subprocesses go too."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone already; macOS says EPERM for zombies
+            if number is signal.SIGKILL:
+                os.killpg(self.child.pid, number)
+            else:
+                os.kill(self.child.pid, number)
+
+    def sweep_group(self, pid: int) -> None:
+        """Kill what a dead child has left in its group: its messages will run again elsewhere."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Through the channel; a child that is dying gets nothing, and its death is seen soon."""
+        if self.channel is not None:
+            with contextlib.suppress(OSError):
+                self.channel.send(message)
+
+    def forget_process(self) -> None:
+        """Close what belonged to the process that has ended."""
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+        self.writing = False
+
+
+def make_slots(specs: Sequence[ChildSpec], board: Scoreboard, settings: SupervisorSettings) -> list[ManagedSlot]:
+    """One slot per child, in the order of the specs.
+
+    Raises:
+        ConfigurationError: the scoreboard is too small, or two roles give back.
+    """
+    wanted = sum(spec.count for spec in specs)
+    if wanted > len(board):
+        raise ConfigurationError(f"scoreboard: expected {wanted} slots for these children, found {len(board)}")
+    if sum(spec.gives_back for spec in specs) > 1:
+        raise ConfigurationError("specs: at most one child can give back")
+    numbered = [(spec, index) for spec in specs for index in range(spec.count)]
+    return [ManagedSlot(spec, index, board.page(at), settings) for at, (spec, index) in enumerate(numbered)]

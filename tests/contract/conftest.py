@@ -1,0 +1,52 @@
+"""What the contract tests of the broker room share."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.redis_broker import RedisBroker
+from asyncq.core.doors import Registration
+from tests.support.proxy import FaultyProxy
+
+Register = Callable[..., Awaitable[Registration]]
+
+
+@pytest.fixture
+def settings(redis_url: str) -> ConnectionSettings:
+    return ConnectionSettings(redis_url)
+
+
+@pytest.fixture
+async def broker(settings: ConnectionSettings) -> AsyncIterator[RedisBroker]:
+    made = RedisBroker(settings)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def register(broker: RedisBroker) -> AsyncIterator[Register]:
+    """`await register(queue="q", through=broker)`: a fresh incarnation, closed after the test."""
+    made: list[Registration] = []
+
+    async def enter(queue: str = "q", through: RedisBroker = broker) -> Registration:
+        made.append(await through.register(queue, through.incarnation()))
+        return made[-1]
+
+    yield enter
+    for registration in made:
+        await registration.close()
+
+
+@pytest.fixture
+async def proxy(redis_url: str, redis_socket: str) -> AsyncIterator[FaultyProxy]:
+    async with FaultyProxy(redis_socket) as made:
+        yield made
+
+
+@pytest.fixture
+async def far_broker(proxy: FaultyProxy) -> AsyncIterator[RedisBroker]:
+    """A broker whose connections go through the proxy."""
+    made = RedisBroker(ConnectionSettings(proxy.url, reply_timeout_s=2.0))
+    yield made
+    await made.close()

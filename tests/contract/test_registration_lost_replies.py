@@ -1,0 +1,163 @@
+"""What becomes of messages when the network loses replies or delays requests."""
+
+import asyncio
+import contextlib
+
+import pytest
+import redis
+
+from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.failures import ReplyLostError
+from asyncq.broker.keys import queue_keys
+from asyncq.broker.redis_broker import RedisBroker
+from asyncq.broker.scripts import script
+from asyncq.core.doors import Batch, Registration
+from asyncq.core.errors import BrokerUnavailableError
+from asyncq.core.settlement import RELEASE, Reschedule
+from tests.contract.conftest import Register
+from tests.support.proxy import FaultyProxy
+from tests.support.states import until
+
+KEYS = queue_keys("q")
+NOTHING = Batch()
+TAKE = script("take").sha.encode()
+
+
+async def test_messages_come_with_the_next_exchange_when_the_reply_to_their_take_was_lost(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a", "b", "c", "d")
+    registration = await register(through=far_broker)
+    proxy.lose_reply_to = TAKE
+    with pytest.raises(ReplyLostError):
+        await registration.exchange(NOTHING, 3, 0)
+    first = await registration.exchange(NOTHING, 2, 0)
+    assert list(first.raws) == [b"a", b"b"]
+    second = await registration.exchange(Batch(completed=list(first.tokens)), 2, 0)
+    assert list(second.raws) == [b"c", b"d"]
+    await registration.exchange(Batch(completed=list(second.tokens)), 2, 0)
+    assert raw_redis.dbsize() == 2  # register and lease
+
+
+async def test_nothing_is_taken_or_shown_when_room_is_none_after_a_lost_reply(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a", "b")
+    registration = await register(through=far_broker)
+    proxy.lose_reply_to = TAKE
+    with pytest.raises(ReplyLostError):
+        await registration.exchange(NOTHING, 1, 0)
+    assert list((await registration.exchange(NOTHING, 0, 0)).raws) == []
+    assert await registration.wait(5.0) is True  # something is there for whoever has room
+    assert await registration.withdraw() == 1
+    assert raw_redis.lrange("q", 0, -1) == [b"a", b"b"]
+
+
+async def test_settlements_happen_once_when_their_reply_was_lost_and_the_batch_is_repeated(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a", "b", "c")
+    registration = await register(through=far_broker)
+    a, b, c = (await registration.exchange(NOTHING, 3, 0)).tokens
+    batch = Batch(completed=[a], others=[(b, b"b", Reschedule(60.0, b"b")), (c, b"c", RELEASE)])
+    proxy.lose_reply_to = TAKE
+    with pytest.raises(ReplyLostError):
+        await registration.exchange(batch, 0, 0)
+    assert (await registration.exchange(batch, 0, 0)).late == 0
+    assert raw_redis.zcard(KEYS.scheduled) == 1
+    assert raw_redis.lrange("q", 0, -1) == [b"c"]
+
+
+async def test_messages_are_found_when_a_take_is_carried_out_long_after_its_deadline(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a", "b", "c")
+    registration = await register(through=far_broker)
+    proxy.hold_request = TAKE
+    with pytest.raises(ReplyLostError):
+        await registration.exchange(NOTHING, 2, 0)
+    taken = await registration.exchange(NOTHING, 1, 0)
+    assert list(taken.raws) == [b"a"]
+    await proxy.release()
+    assert raw_redis.hlen(KEYS.inflight(registration.wid)) == 3
+    assert await registration.renew() is True
+    found = await _raws_of(registration, 2)
+    assert sorted(found) == [b"b", b"c"]
+    assert list((await registration.exchange(NOTHING, 5, 0)).raws) == []
+
+
+async def _raws_of(registration: Registration, count: int) -> list[bytes]:
+    """What the next exchanges bring, at most three."""
+    raws: list[bytes] = []
+    for _ in range(3):
+        raws += (await registration.exchange(NOTHING, 5, 0)).raws
+        if len(raws) >= count:
+            break
+    return raws
+
+
+async def test_settled_message_is_deleted_and_never_run_when_it_is_recorded_again(
+    raw_redis: redis.Redis, register: Register
+) -> None:
+    raw_redis.rpush("q", "a")
+    registration = await register()
+    taken = await registration.exchange(NOTHING, 1, 0)
+    await registration.exchange(Batch(completed=list(taken.tokens)), 0, 0)
+    # What a failover to a replica that missed the delete looks like.
+    raw_redis.hset(KEYS.inflight(registration.wid), str(taken.tokens[0]), "a")
+    await registration.renew()
+    assert await _raws_of(registration, 1) == []
+    assert raw_redis.exists(KEYS.inflight(registration.wid)) == 0
+
+
+async def test_nothing_strays_when_exchanges_are_cancelled_at_any_moment(
+    raw_redis: redis.Redis, register: Register
+) -> None:
+    raws = {b"%d" % k for k in range(400)}
+    raw_redis.rpush("q", *raws)
+    registration = await register()
+    seen: list[bytes] = []
+    turns = 0
+    while len(seen) < len(raws):
+        turns += 1
+        assert turns < 2000
+        exchange = asyncio.ensure_future(registration.exchange(NOTHING, 3, 2))
+        for _ in range(turns % 7):
+            await asyncio.sleep(0)
+        if turns % 2:
+            exchange.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            seen += (await exchange).raws
+        if turns % 20 == 0:
+            await registration.renew()
+    assert set(seen) == raws
+    assert len(seen) == len(raws)
+
+
+async def test_call_fails_in_time_and_the_next_one_works_when_redis_stalls(
+    proxy: FaultyProxy,
+) -> None:
+    broker = RedisBroker(ConnectionSettings(proxy.url, reply_timeout_s=0.2))
+    await broker.ping()
+    proxy.swallow_request = b"PING"
+    with pytest.raises(BrokerUnavailableError, match="no answer in time"):
+        await broker.ping()
+    await broker.ping()
+    await broker.close()
+
+
+async def test_inbox_message_comes_when_the_reply_to_the_wait_was_lost(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    registration = await register(through=far_broker)
+    proxy.lose_reply_to = b"BLMOVE"
+    waiting = asyncio.ensure_future(registration.wait(5.0))
+    await until(lambda: _blocked(raw_redis, b"blmove") == 1)
+    raw_redis.rpush("q", "a")
+    with pytest.raises(ReplyLostError):
+        await waiting
+    assert list((await registration.exchange(NOTHING, 1, 0)).raws) == [b"a"]
+
+
+def _blocked(client: redis.Redis, command: bytes) -> int:
+    return sum(row["cmd"].encode() == command and "b" in row["flags"] for row in client.client_list())

@@ -1,0 +1,115 @@
+"""A person's mistake at the command line: one sentence on standard error, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.commands import NOBODY, asyncq, skip_if_redis_on_localhost
+
+
+def refused(done, code: int, *parts: str) -> None:
+    """It ended with this code and one sentence that holds these parts; nothing on standard output."""
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("asyncq: ")
+    assert done.stderr.count("\n") == 1
+    for part in parts:
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize("command", ["supervise", "worker"])
+def test_wrong_flag_is_refused_before_anything_starts(tmp_path, command):
+    done = asyncq(command, "--procs", "many", folder=tmp_path)
+    refused(done, 2, "--procs: expected 'auto' or a whole number", "found 'many' (from the command line)")
+
+
+def test_wrong_variable_is_refused_by_its_name(tmp_path):
+    done = asyncq("supervise", folder=tmp_path, ASYNCQ_LEASE="soon")
+    refused(done, 2, "--lease: expected seconds", "found 'soon' (from ASYNCQ_LEASE)")
+
+
+def test_unknown_key_in_a_file_is_refused_with_a_suggestion(tmp_path):
+    (tmp_path / "asyncq.toml").write_text("per_prc = 3\n")
+    refused(asyncq("supervise", folder=tmp_path), 2, "asyncq.toml: unknown setting 'per_prc'; did you mean 'per-proc'?")
+
+
+def test_unreadable_secret_file_is_refused(tmp_path):
+    done = asyncq("stats", folder=tmp_path, ASYNCQ_REDIS_URL_FILE="/no/such")
+    refused(done, 2, "ASYNCQ_REDIS_URL_FILE: expected a readable file")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("supervise", "--proc", "4"), ("No such option", "--proc", "asyncq supervise --help")),
+        (("superwise",), ("No such command", "superwise")),
+        (("enqueue",), ("Missing argument", "TASK")),
+        (("enqueue", "t", "--count", "0"), ("--count", "0")),
+        (("stats", "--watch", "often"), ("--watch", "often")),
+        (("enqueue", "t", "{", "--queue", "q"), ("payload: expected JSON, found '{' in the command line",)),
+        (("enqueue", "t", "NaN", "--queue", "q"), ("payload: expected JSON, found 'NaN'",)),
+        (("enqueue", "t", "@none.json", "--queue", "q"), ("expected a readable file, found none.json",)),
+        (("enqueue", "t", "{}", "--bulk", "x"), ("--bulk: expected neither a payload nor --count",)),
+        (("enqueue", "t", "--queue", "a,b"), ("--queue: expected one queue to enqueue on, found a, b",)),
+        (("enqueue", "t", "--queue", "a{b", "--redis", NOBODY), ("a{b",)),
+        (("stats", "--redis", "localhost:6379"), ("--redis: expected a URL such as redis://host:6379/0",)),
+    ],
+)
+def test_wrong_use_is_refused(tmp_path, arguments, parts):
+    refused(asyncq(*arguments, folder=tmp_path), 2, *parts)
+
+
+@pytest.mark.parametrize("command", ["supervise", "worker"])
+def test_nothing_to_run_is_refused(tmp_path, command):
+    done = asyncq(command, "--redis", NOBODY, folder=tmp_path)
+    refused(done, 2, "--app: expected the module that registers your tasks, found none and no tasks.py")
+
+
+def test_embedded_server_that_cannot_be_run_is_refused(tmp_path):
+    skip_if_redis_on_localhost()
+    (tmp_path / "tasks.py").touch()
+    done = asyncq("worker", "--redis-server", "/no/such", folder=tmp_path)
+    refused(done, 2, "--redis-server: expected a program that can be run, found '/no/such'")
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        (None, ("there is no module 'shop'", "--app")),
+        ("import no_such_package", ("ModuleNotFoundError: No module named 'no_such_package'", "shop.py:1)")),
+        ("\n\ndef broken(:\n", ("SyntaxError", "shop.py:3)")),
+        ("import json\ndef read():\n    json.loads('{')\nread()\n", ("JSONDecodeError", "shop.py:3)")),
+        ("import sys\nsys.exit('not today')\n", ("SystemExit: not today", "shop.py:2)")),
+        (
+            "from asyncq.core.task import default_registry as r\n@r.task('a', colour=1)\ndef a(p): ...\n",
+            ("unknown option 'colour'", "shop.py:2)"),
+        ),
+    ],
+)
+def test_app_that_cannot_be_imported_is_named_with_the_users_own_line(tmp_path, source, parts):
+    if source is not None:
+        (tmp_path / "shop.py").write_text(source)
+    done = asyncq("worker", "--app", "shop", "--redis", NOBODY, folder=tmp_path)
+    refused(done, 3, "cannot import the app 'shop'", *parts)
+
+
+def test_traceback_is_shown_when_debugging(tmp_path):
+    (tmp_path / "shop.py").write_text("import no_such_package")
+    done = asyncq("enqueue", "t", "--app", "shop", "--redis", NOBODY, "--log-level", "DEBUG", folder=tmp_path)
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("asyncq: cannot import the app 'shop'")
+
+
+@pytest.mark.parametrize("arguments", [("enqueue", "t", "--queue", "q"), ("stats", "--queue", "q")])
+def test_named_redis_that_does_not_answer_is_said_and_not_replaced(tmp_path, arguments):
+    done = asyncq(*arguments, "--redis", "redis://me:secret@127.0.0.1:1/0", folder=tmp_path)
+    refused(done, 69, "127.0.0.1:1")
+    assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("enqueue", "t", "--queue", "q"), ("stats", "--queue", "q")])
+def test_no_redis_at_all_is_said_with_ways_out(tmp_path, arguments):
+    skip_if_redis_on_localhost()
+    refused(asyncq(*arguments, folder=tmp_path), 69, "start asyncq-supervise here", "ASYNCQ_REDIS_URL")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,23 @@
+import redis
+
+from tests.support.lua import INFLIGHT, KEYS, keyspace, run
+
+NAMED = (INFLIGHT, KEYS.ready)
+
+
+def test_message_returns_to_the_head_when_it_was_ours(raw_redis: redis.Redis) -> None:
+    raw_redis.hset(INFLIGHT, mapping={"7": "a", "8": "b"})
+    raw_redis.rpush("q", "c")
+    assert run(raw_redis, "settle_release", NAMED, 7, "a") == 1
+    assert keyspace(raw_redis) == {INFLIGHT: {b"8": b"b"}, "q": [b"a", b"c"]}
+
+
+def test_nothing_changes_when_the_message_is_not_ours_any_more(raw_redis: redis.Redis) -> None:
+    raw_redis.rpush("q", "c")
+    assert run(raw_redis, "settle_release", NAMED, 7, "a") == 0
+    assert keyspace(raw_redis) == {"q": [b"c"]}
+
+
+def test_message_returns_when_nothing_fences_it(raw_redis: redis.Redis) -> None:
+    assert run(raw_redis, "settle_release", NAMED, "", "a") == 1
+    assert keyspace(raw_redis) == {"q": [b"a"]}

@@ -1,0 +1,45 @@
+from typing import Any
+
+import redis
+
+from tests.support.lua import INBOX, INFLIGHT, KEYS, LEASE, WID, enter, keyspace, redis_ms, run
+
+NAMED = (KEYS.ready, INFLIGHT, INBOX, LEASE, KEYS.workers)
+
+
+def withdraw(client: redis.Redis, tombstone_ms: int = 0) -> Any:
+    return run(client, "withdraw", NAMED, WID, tombstone_ms)
+
+
+def hold(client: redis.Redis) -> None:
+    client.hset(INFLIGHT, mapping={"10": "b", "9": "a"})
+    client.rpush(INBOX, "c")
+    client.rpush("q", "d")
+
+
+def test_only_the_queue_remains_when_it_leaves_cleanly(raw_redis: redis.Redis) -> None:
+    enter(raw_redis)
+    hold(raw_redis)
+    assert withdraw(raw_redis) == 3
+    assert keyspace(raw_redis) == {"q": [b"a", b"b", b"c", b"d"]}
+
+
+def test_tombstone_stays_when_a_move_may_still_land(raw_redis: redis.Redis) -> None:
+    enter(raw_redis)
+    now = redis_ms(raw_redis)
+    assert withdraw(raw_redis, 1000_000) == 0
+    after = keyspace(raw_redis)
+    assert now + 1000_000 <= after.pop(KEYS.workers)[WID.encode()] <= redis_ms(raw_redis) + 1000_000
+    assert after == {}
+
+
+def test_tombstone_of_a_reap_stays_when_it_leaves_afterwards(raw_redis: redis.Redis) -> None:
+    enter(raw_redis, score=123, leased=False)
+    assert withdraw(raw_redis) == 0
+    assert keyspace(raw_redis) == {KEYS.workers: {WID.encode(): 123.0}}
+
+
+def test_nothing_happens_when_it_left_before(raw_redis: redis.Redis) -> None:
+    raw_redis.rpush("q", "d")
+    assert withdraw(raw_redis) == 0
+    assert keyspace(raw_redis) == {"q": [b"d"]}

@@ -1,0 +1,125 @@
+"""Targets for the supervisor's system tests: small children without asyncio or Redis.
+
+Each is called with a ChildContext; `args` is a dict of switches. Run inside the process tree of `toy_supervisor`.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+from asyncq.core.errors import AppImportError
+from asyncq.supervisor.spawn import ChildContext
+
+
+class _Leave(Exception):
+    """Raised by a signal handler: leave with this code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _leave_on(number: int, code: int) -> None:
+    def handler(got: int, frame: object) -> None:
+        raise _Leave(code)
+
+    signal.signal(number, handler)
+
+
+def _serve(ctx: ChildContext) -> None:
+    """Beat until the arbiter is gone."""
+    while True:
+        ctx.page.beat()
+        readable, _, _ = select.select([ctx.channel], [], [], 0.2)
+        if readable and ctx.channel.receive() is None:
+            continue
+
+
+def worker(ctx: ChildContext) -> int:
+    """A worker. TERM: exit 0; QUIT: exit 75. Switches: useful, ignore, incarnations, spawn_sleep, crash_after_s."""
+    args = ctx.args or {}
+    _leave_on(signal.SIGTERM, 0)
+    _leave_on(signal.SIGQUIT, 75)
+    for name in args.get("ignore", ()):
+        signal.signal(signal.Signals[name], signal.SIG_IGN)
+    info = {}
+    if args.get("incarnations"):
+        ctx.page.set_incarnations([(f"host:{os.getpid()}:a", ["q1", "q2"]), (f"host:{os.getpid()}:b", ["q3"])])
+    if args.get("spawn_sleep"):
+        info["grandchild"] = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid
+    if args.get("list_fds"):
+        info["fds"] = sorted(_open_fds())
+        info["pgid"], info["channel"] = os.getpgid(0), ctx.channel.fileno()
+        info["dispositions"] = {
+            name: str(signal.getsignal(signal.Signals[name])) for name in ("SIGHUP", "SIGINT", "SIGCHLD", "SIGUSR1")
+        }
+        info["blocked"] = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+    try:
+        ctx.channel.send({"type": "ready", "generation": ctx.generation, **info})
+        if args.get("useful"):
+            ctx.page.set_load(0, 1)
+        if "crash_after_s" in args:
+            time.sleep(args["crash_after_s"])
+            raise RuntimeError("toy worker broke")
+        _serve(ctx)
+    except _Leave as leave:
+        return leave.code
+    except EOFError:
+        return 0
+    return 0
+
+
+def _open_fds() -> list[int]:
+    found = []
+    for fd in range(256):
+        try:
+            os.fstat(fd)
+        except OSError:
+            continue
+        found.append(fd)
+    return found
+
+
+def keeper(ctx: ChildContext) -> int:
+    """Writes every message it gets into `args["log"]`; confirms reaps, except in its lives up to `mute_lives`."""
+    _leave_on(signal.SIGTERM, 0)
+    try:
+        ctx.channel.send({"type": "ready"})
+        with open(ctx.args["log"], "a", buffering=1) as log:
+            while True:
+                select.select([ctx.channel], [], [], 1.0)
+                while (message := ctx.channel.receive()) is not None:
+                    log.write(json.dumps({"life": ctx.generation, **message}) + "\n")
+                    if message["type"] == "reap" and ctx.generation > ctx.args.get("mute_lives", 0):
+                        ctx.channel.send({"type": "reaped", "seq": message["seq"]})
+    except (_Leave, EOFError):
+        return 0
+
+
+def never_ready(ctx: ChildContext) -> int:
+    """Boots for ever, with the signals' default actions unless `ignore` says otherwise."""
+    for name in (ctx.args or {}).get("ignore", ()):
+        signal.signal(signal.Signals[name], signal.SIG_IGN)
+    print(json.dumps({"event": "Booting", "pid": os.getpid()}), flush=True)
+    while True:
+        time.sleep(60)
+
+
+def app_missing(ctx: ChildContext) -> int:
+    """The app cannot be imported."""
+    raise AppImportError("cannot import the app 'nowhere': No module named 'nowhere'")
+
+
+def broken(ctx: ChildContext) -> int:
+    """A programming error at boot."""
+    raise RuntimeError(f"toy worker {ctx.index} is broken")
+
+
+def app_missing_after_worker(ctx: ChildContext) -> int:
+    """The same, late enough for a worker beside it to become ready first."""
+    time.sleep(0.5)
+    return app_missing(ctx)

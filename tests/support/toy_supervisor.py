@@ -1,0 +1,57 @@
+"""A supervisor of toy children, run as `python -m tests.support.toy_supervisor JSON`; prints one JSON line per event.
+
+JSON: {"specs": [{...ChildSpec...}], "settings": {...}, "refuse_forks": n, "board": path or null}.
+"""
+
+import dataclasses
+import errno
+import json
+import sys
+import time
+from typing import Any
+
+from asyncq.core import logs
+from asyncq.supervisor.arbiter import Arbiter
+from asyncq.supervisor.channel import Channel
+from asyncq.supervisor.scoreboard import Scoreboard
+from asyncq.supervisor.spawn import ForkSpawner, Order
+from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+
+
+class RefusingSpawner:
+    """Refuses the first `count` forks as a full process table would."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._real = ForkSpawner()
+
+    def spawn(self, order: Order) -> tuple[int, Channel]:
+        if self._left:
+            self._left -= 1
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return self._real.spawn(order)
+
+
+def main(config: dict[str, Any]) -> int:
+    logs.configure("supervisor", "INFO", "json")
+    specs = [ChildSpec(**{**spec, "keep_fds": tuple(spec.get("keep_fds", ()))}) for spec in config["specs"]]
+    board = Scoreboard(sum(spec.count for spec in specs))
+
+    def show(event: object) -> None:
+        supervisor = board.snapshot().supervisor
+        line = {
+            "event": type(event).__name__,
+            **dataclasses.asdict(event),  # type: ignore[call-overload]
+            "at": time.monotonic(),
+            "tree": supervisor.state.name,
+            "restarts": dict(supervisor.restarts),
+        }
+        print(json.dumps(line), flush=True)
+
+    spawner = RefusingSpawner(config.get("refuse_forks", 0))
+    arbiter = Arbiter(specs, board, SupervisorSettings(**config.get("settings", {})), show, spawner=spawner)
+    return arbiter.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))

@@ -1,0 +1,150 @@
+"""How the tree ends: drain, cancel, kill, deadlines, and a supervisor that is killed itself."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.states import wait_until
+from tests.support.supervised import Line, Supervised, alive
+
+WORKER: Line = {"role": "worker", "target": "worker"}
+DEAF_TO_TERM: Line = {**WORKER, "args": {"ignore": ["SIGTERM"]}}
+DEAF: Line = {**WORKER, "args": {"ignore": ["SIGTERM", "SIGQUIT"]}}
+ADMIN: Line = {"role": "admin", "target": "worker", "stop_stage": 2}
+LAST: Line = {"role": "redis", "target": "worker", "stop_stage": 3, "handshake": False}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_exit_is_0_when_every_child_drains(number: signal.Signals) -> None:
+    with Supervised({**WORKER, "count": 2}) as tree:
+        pids = tree.ready_pids(2)
+        tree.signal(number)
+        assert tree.finish() == 0
+        assert not any(alive(pid) for pid in pids)
+        assert [line["urgency"] for line in tree.all("Draining")] == ["DRAIN"]
+        assert tree.all("Draining")[0]["tree"] == "DRAINING"
+
+
+def test_stages_leave_in_order_when_the_tree_drains(tmp_path: Path) -> None:
+    keeper = {
+        "role": "keeper",
+        "target": "keeper",
+        "stop_stage": 1,
+        "gives_back": True,
+        "args": {"log": str(tmp_path / "keeper")},
+    }
+    with Supervised(LAST, ADMIN, keeper, {**WORKER, "count": 2}) as tree:
+        tree.ready_pids(2)
+        tree.signal(signal.SIGTERM)
+        assert tree.finish() == 0
+        order = [line["role"] for line in tree.all("ChildDied")]
+        assert order == ["worker", "worker", "keeper", "admin", "redis"]
+
+
+def test_work_is_cancelled_when_stop_is_asked_twice() -> None:
+    with Supervised(DEAF_TO_TERM) as tree:
+        tree.ready_pids(1)
+        tree.signal(signal.SIGTERM)
+        tree.next("Draining", urgency="DRAIN")
+        tree.signal(signal.SIGTERM)
+        assert tree.finish() == 75
+        assert [line["cause"] for line in tree.all("ChildDied")] == ["exit code 75"]
+
+
+def test_work_is_killed_when_stop_is_asked_three_times() -> None:
+    with Supervised(DEAF, ADMIN) as tree:
+        tree.ready_pids(1)
+        for urgency in ("DRAIN", "CANCEL", "KILL"):
+            tree.signal(signal.SIGTERM)
+            tree.next("Draining", urgency=urgency)
+        assert tree.finish() == 75
+        causes = {line["role"]: line["cause"] for line in tree.all("ChildDied")}
+        assert causes == {"worker": "killed by SIGKILL", "admin": "exit code 0"}
+
+
+def test_work_is_cancelled_at_once_when_sigquit_comes() -> None:
+    with Supervised(WORKER) as tree:
+        tree.ready_pids(1)
+        tree.signal(signal.SIGQUIT)
+        assert tree.finish() == 75
+        assert [line["cause"] for line in tree.all("ChildDied")] == ["exit code 75"]
+
+
+def test_exit_is_75_when_the_drain_deadline_passes() -> None:
+    with Supervised(DEAF_TO_TERM, drain_timeout_s=0.3) as tree:
+        tree.ready_pids(1)
+        tree.signal(signal.SIGTERM)
+        assert tree.finish() == 75
+        assert [line["cause"] for line in tree.all("ChildDied")] == ["exit code 75"]
+
+
+def test_child_is_killed_when_it_ignores_term_and_quit() -> None:
+    with Supervised(DEAF, drain_timeout_s=0.2, cancel_timeout_s=0.2) as tree:
+        (pid,) = tree.ready_pids(1)
+        tree.signal(signal.SIGTERM)
+        assert tree.finish() == 75
+        assert [line["cause"] for line in tree.all("ChildDied")] == ["killed by SIGKILL"]
+        assert not alive(pid)
+
+
+def test_helper_is_killed_without_sigquit_when_it_ignores_term() -> None:
+    helper = {**ADMIN, "args": {"ignore": ["SIGTERM"]}}
+    with Supervised(WORKER, helper, helper_timeout_s=0.2) as tree:
+        tree.ready_pids(1)
+        tree.signal(signal.SIGTERM)
+        assert tree.finish() == 0
+        assert tree.all("ChildDied")[-1]["cause"] == "killed by SIGKILL"
+
+
+def test_children_leave_at_once_when_stop_comes_during_boot() -> None:
+    with Supervised({"role": "worker", "target": "never_ready", "count": 2}) as tree:
+        pids = [tree.next("Booting")["pid"] for _ in range(2)]
+        tree.signal(signal.SIGTERM)
+        assert tree.finish(2.0) == 0
+        assert not any(alive(pid) for pid in pids)
+        assert {line["cause"] for line in tree.all("ChildDied")} == {"killed by SIGTERM"}
+
+
+def test_nothing_is_alive_when_the_supervisor_is_sigkilled() -> None:
+    with Supervised({**DEAF, "count": 3}, ADMIN) as tree:
+        pids = [*tree.ready_pids(3), *(line["pid"] for line in tree.all("ChildReady") if line["role"] == "admin")]
+        assert len(pids) == 4
+        assert all(alive(pid) for pid in pids)
+        tree.process.kill()
+        wait_until(lambda: not any(alive(pid) for pid in pids), 2.0)
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGTSTP", "SIGCONT"])
+def test_signal_is_ignored_with_one_line_when_it_means_nothing_yet(name: str) -> None:
+    with Supervised(WORKER) as tree:
+        (pid,) = tree.ready_pids(1)
+        tree.signal(signal.Signals[name])
+        wait_until(lambda: tree.logged("signal ignored"))
+        assert [record["signal"] for record in tree.logged("signal ignored")] == [name]
+        assert alive(pid)
+        tree.signal(signal.SIGTERM)
+        assert tree.finish() == 0
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_strangers_are_reaped_and_term_works_when_it_is_pid_1() -> None:
+    unshare = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    if os.system("unshare --pid --fork --mount-proc --kill-child true 2>/dev/null"):
+        pytest.skip("this system does not let us make a PID namespace")
+    with Supervised({**WORKER, "args": {"spawn_sleep": True}}, wrapper=unshare) as tree:
+        tree.next("AllReady")
+        assert len(tree.all("ChildReady")) == 1
+        (arbiter,) = _children(tree.process.pid)
+        (worker,) = _children(arbiter)
+        # The worker's own child outlives it for a moment, becomes PID 1's, and is collected without a word.
+        os.kill(worker, signal.SIGKILL)
+        tree.next("ChildReady")
+        wait_until(lambda: len(_children(arbiter)) == 1, 5.0, "no zombie is left")
+        os.kill(arbiter, signal.SIGTERM)
+        assert tree.finish() == 0
+        assert len(tree.all("ChildDied")) == 2

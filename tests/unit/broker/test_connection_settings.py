@@ -1,0 +1,83 @@
+"""URLs, and the connections that the factory makes of them."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from asyncq.broker.connection import ConnectionSettings, async_connection, redacted, sync_connection
+from asyncq.core.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:se:cret@host:6379/1", "redis://host:6379/1"),
+        ("rediss://:secret@host", "rediss://host"),
+        ("unix:///run/redis.sock?db=2&password=secret", "unix:///run/redis.sock"),
+        ("redis://user:se/cr@et@host/0", "redis://host/0"),
+        ("redis://us%40er:s%40cret@host/0", "redis://host/0"),
+    ],
+)
+def test_no_secret_is_shown_when_an_address_is_printed(url: str, shown: str) -> None:
+    assert redacted(url) == shown
+
+
+def test_no_secret_is_shown_when_settings_are_printed() -> None:
+    settings = ConnectionSettings("redis://user:secret@host:6379/1")
+    assert settings.address == "redis://host:6379/1"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://user:secret@host",
+        "redis://user:secret@host:port",
+        "redis://user:secret@host:99999/0",
+        "redis://user:secret@host/zero",
+        "unix://user:secret@",
+        "redis://user:secret@host/0?socket_timeout=3",
+        "redis://user:secret@host/0?db=one",
+        "redis://user:sec/ret@host",
+        "redis://user:123/secret@host/0",
+    ],
+)
+def test_url_is_refused_without_its_password_when_it_is_wrong(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="Redis URL") as caught:
+        ConnectionSettings(url)
+    said = str(caught.value)
+    assert [word for word in ("sec/", "'sec'", "secret", "123") if word in said] == []
+
+
+@pytest.mark.parametrize("url", ["redis://host:1/2", "unix:///s?db=2", "rediss://host:1/2"])
+@pytest.mark.parametrize("make", [async_connection, sync_connection])
+def test_nothing_is_left_to_the_defaults_of_redis_py_when_a_connection_is_made(url: str, make: Any) -> None:
+    made = make(ConnectionSettings(url, connect_timeout_s=1.5, reply_timeout_s=2.5, idle_check_s=7.0), "role")
+    assert (made.db, made.client_name, made.protocol) == (2, "asyncq:role", 2)
+    assert made.retry._retries == 0  # no public name in every version
+    assert made.retry_on_timeout is False
+    assert made.health_check_interval == 7.0
+    assert made.socket_connect_timeout == 1.5
+    assert made.socket_timeout == (2.5 if make is sync_connection else None)
+    assert made.encoder.decode_responses is False
+
+
+@pytest.mark.parametrize("make", [async_connection, sync_connection])
+def test_dead_peers_are_noticed_by_the_kernel_when_the_socket_is_tcp(make: Any) -> None:
+    made = make(ConnectionSettings("redis://host", reply_timeout_s=5.0), "role")
+    assert made.socket_keepalive is True
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        assert made.socket_keepalive_options[socket.TCP_USER_TIMEOUT] == 25_000
+
+
+def test_certificates_are_verified_when_the_url_is_rediss() -> None:
+    made: Any = sync_connection(ConnectionSettings("rediss://host"), "role")
+    assert (made.cert_reqs.name, made.check_hostname) == ("CERT_REQUIRED", True)
+
+
+def test_certificates_are_not_verified_when_the_url_says_so() -> None:
+    made: Any = sync_connection(ConnectionSettings("rediss://host?ssl_cert_reqs=none"), "role")
+    assert (made.cert_reqs.name, made.check_hostname) == ("CERT_NONE", False)
