@@ -29,6 +29,8 @@ log = logging.getLogger("asyncq.supervisor")
 
 CHILDREN = "asyncq.cli.children"
 BACKLOG = 128
+# Costs nothing until it is used: pages of memory are taken when the first series is written to them.
+METRICS_BYTES_PER_SLOT = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def run(loaded: Loaded) -> int:
             redis_url=choice.url,
             embedded_plan=choice.plan,
             scoreboard=Scoreboard(procs + helpers),
-            segment=Segment.create(procs + helpers),
+            segment=Segment.create(procs + helpers, METRICS_BYTES_PER_SLOT),
             listener_fd=listener.fileno(),
         )
         voice = Voice(args, choice, procs, why, listener)

@@ -253,5 +253,8 @@ class Observer(Protocol):
         """A message became a dead letter."""
 
     def counted(self, metric: str, queue: str, amount: int) -> None:
-        """Something without a task happened `amount` times: late_settlements, redelivered, oversized."""
+        """Something without a task happened `amount` times.
+
+        `metric` is late_settlements, redelivered (its process died), redelivered_lease_expired, or oversized.
+        """
 

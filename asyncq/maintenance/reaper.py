@@ -129,6 +129,6 @@ class Reaper:
     async def _reap(self, wid: str, *, forced: bool, why: str) -> None:
         count = await self._broker.reap(self._queue, wid, forced=forced)
         if count:
-            self._observer.counted("redelivered", self._queue, count)
+            self._observer.counted("redelivered" if forced else "redelivered_lease_expired", self._queue, count)
         if count or why != "late arrival":
             log.warning("reaped", extra={"queue": self._queue, "wid": wid, "handed_back": count, "why": why})

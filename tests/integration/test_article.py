@@ -125,7 +125,7 @@ class TestWorkerCoroutines:
         await asyncio.gather(*members, return_exceptions=True)
 
         assert 3 == most[0]
-        assert [] == [key for key in raw_redis.keys("*inflight*")]
+        assert [] == list(raw_redis.keys("*inflight*"))
 
     async def test_the_last_one_to_go_hands_back_what_runs(
         self, redis_url: str, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch

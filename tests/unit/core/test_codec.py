@@ -1,5 +1,6 @@
 """The wire format: what is a message, what is not, and what a retry leaves untouched."""
 
+import contextlib
 import json
 
 import pytest
@@ -67,10 +68,8 @@ def test_what_is_no_message_is_refused_with_one_sentence(bad: bytes, sentence: s
 
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
-    try:
+    with contextlib.suppress(MessageDecodeError):
         codec.decode(data)
-    except MessageDecodeError:
-        pass
 
 
 def test_a_payload_that_json_cannot_say_is_refused() -> None:
@@ -106,9 +105,9 @@ class TestReplaceMembers:
     def test_an_escaped_key_is_the_same_member(self) -> None:
         before = b'{"id":"1","name":"n","payload":0,"timestamp":1.0,"\\u0061ttempt":1}'
 
-        assert {"attempt": 2} == {
-            k: v for k, v in codec.decode(codec.replace_members(before, {"attempt": 2})).fields.items() if k == "attempt"
-        }
+        after = codec.replace_members(before, {"attempt": 2})
+
+        assert (2, 1) == (codec.decode(after).attempt, after.count(b"ttempt"))
 
     def test_none_removes_a_member(self) -> None:
         assert "parked_since" not in codec.decode(
@@ -118,7 +117,7 @@ class TestReplaceMembers:
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
-            lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
             max_leaves=10,
         ),
         st.booleans(),

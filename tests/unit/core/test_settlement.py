@@ -41,7 +41,9 @@ def test_bytes_that_are_no_message_are_a_dead_letter() -> None:
     assert DeadLetter("malformed", {"error": "not JSON"}) == found
 
 
-@pytest.mark.parametrize(("attempt", "shortest", "longest"), [(1, 0.5, 1.0), (2, 1.0, 2.0), (9, 128.0, 256.0), (20, 150.0, 300.0)])
+@pytest.mark.parametrize(
+    ("attempt", "shortest", "longest"), [(1, 0.5, 1.0), (2, 1.0, 2.0), (9, 128.0, 256.0), (20, 150.0, 300.0)]
+)
 def test_a_failure_is_retried_after_the_back_off_of_its_attempt(attempt: int, shortest: float, longest: float) -> None:
     options = TaskOptions(max_attempts=100)
 
