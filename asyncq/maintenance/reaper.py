@@ -1,7 +1,8 @@
 """The reaper: hands back what incarnations held whose process is gone without anybody having seen it die.
 
-Two ways to know: a predecessor on this host whose pid no longer exists (at once, when a keeper starts), and a lease
-that was missing in every one of several samples (machine loss). Expiry alone never reaps: it only makes suspect.
+Two ways to know: its pid no longer exists on this host (a supervisor was killed with all its children: its successor
+sees that at once), and a lease that was missing in every one of several samples (machine loss). Expiry alone never
+reaps: it only makes suspect.
 """
 
 from __future__ import annotations
@@ -56,14 +57,18 @@ def pid_of(wid: str) -> tuple[str, int]:
 
 
 def process_exists(pid: int) -> bool:
-    """Whether a process with this id runs on this host."""
+    """Whether a process with this id runs on this host. One that ended and was not collected by its parent does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):  # no procfs, or it ended just now: the next round knows
+        return True
 
 
 class Reaper:
@@ -87,7 +92,6 @@ class Reaper:
     ) -> None:
         self._broker, self._queue, self._observer, self._rng, self._exists = broker, queue, observer, rng, exists
         self._suspicion = Suspicion()
-        self._looked_back = False
         self._drained_mono: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -97,9 +101,7 @@ class Reaper:
     async def _round(self) -> float:
         try:
             rows = await self._broker.registered(self._queue)
-            if not self._looked_back:
-                await self._reap_predecessors(rows)
-                self._looked_back = True
+            await self._reap_gone(rows)
             for wid in self._suspicion.sample(rows, clock.mono_s()):
                 await self._reap(wid, forced=False, why="lease expired")
             await self._reap_tombstones(rows)
@@ -108,13 +110,13 @@ class Reaper:
             raise
         return SAMPLE_S
 
-    async def _reap_predecessors(self, rows: list[Registered]) -> None:
-        """At start: whoever ran on this host and is no more cannot come back."""
+    async def _reap_gone(self, rows: list[Registered]) -> None:
+        """Whoever ran on this host and is no more cannot come back."""
         host, _ = pid_of(self._broker.incarnation())
         for row in rows:
             theirs, pid = pid_of(row.wid)
             if row.tombstone_ms == 0 and theirs == host and pid and not self._exists(pid):
-                await self._reap(row.wid, forced=True, why="predecessor is dead")
+                await self._reap(row.wid, forced=True, why="process is gone")
 
     async def _reap_tombstones(self, rows: list[Registered]) -> None:
         """A late blocking move may still land behind a reap: drain tombstones now and then, drop the expired ones."""

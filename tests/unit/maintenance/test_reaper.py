@@ -1,13 +1,16 @@
 """Who is reaped, and who is not yet."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from random import Random
 
 from asyncq.core.doors import Registered
 from asyncq.core.nulls import NullObserver
 from asyncq.maintenance.reaper import Reaper, Suspicion, pid_of, process_exists
 from tests.support.memory_broker import MemoryBroker
-from tests.support.states import until
+from tests.support.states import until, wait_until
 
 GONE = [Registered("h:1:a", 0, False), Registered("h:2:b", 0, True), Registered("h:3:c", 99, False)]
 
@@ -44,14 +47,12 @@ def test_the_pid_is_read_only_from_ids_of_our_form() -> None:
 
 
 def test_a_process_that_runs_exists() -> None:
-    import os
-
     assert process_exists(os.getpid())
     assert process_exists(1)
     assert not process_exists(2**22 + 1)
 
 
-async def test_dead_predecessors_of_this_host_are_reaped_at_once_and_nobody_else() -> None:
+async def test_processes_of_this_host_that_are_gone_are_reaped_and_nobody_else() -> None:
     broker = MemoryBroker()
     broker.rows = [
         Registered("host:10:dead", 0, True),
@@ -67,4 +68,11 @@ async def test_dead_predecessors_of_this_host_are_reaped_at_once_and_nobody_else
     finally:
         task.cancel()
 
-    assert [("q", "host:10:dead", True)] == broker.reaped
+    assert {("q", "host:10:dead", True)} == set(broker.reaped)
+
+
+def test_a_process_that_ended_and_was_not_collected_does_not_exist() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    wait_until(lambda: not process_exists(child.pid))
+    os.kill(child.pid, 0)  # its entry is still there
+    child.wait()
