@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncq.client.client import Client
     from asyncq.client.envelope import create_task
-    from asyncq.core.errors import AsyncqError, Discard, Retry, Snooze
+    from asyncq.core.errors import AsyncqError, BrokerError, Discard, OutcomeUnknownError, Retry, Snooze
     from asyncq.core.options import TaskOptions
     from asyncq.core.retry import RetryPolicy
     from asyncq.core.task import Attempt, Registry, Task, task
-    from asyncq.simple import TASK_REGISTRY, enqueue_task, execute_with_retry, start_workers
+    from asyncq.simple import TASK_REGISTRY, enqueue_many, enqueue_task, execute_with_retry, start_workers
 
 __all__ = [
     "TASK_REGISTRY",
     "AsyncqError",
     "Attempt",
+    "BrokerError",
     "Client",
     "Discard",
+    "OutcomeUnknownError",
     "Registry",
     "Retry",
     "RetryPolicy",
@@ -31,6 +33,7 @@ __all__ = [
     "Task",
     "TaskOptions",
     "create_task",
+    "enqueue_many",
     "enqueue_task",
     "execute_with_retry",
     "start_workers",
@@ -42,8 +45,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "AsyncqError": "core.errors",
     "Attempt": "core.task",
+    "BrokerError": "core.errors",
     "Client": "client.client",
     "Discard": "core.errors",
+    "OutcomeUnknownError": "core.errors",
     "Registry": "core.task",
     "Retry": "core.errors",
     "RetryPolicy": "core.retry",

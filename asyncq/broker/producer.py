@@ -6,7 +6,6 @@ any language may do. Never sends anything twice: when the reply is lost, the cal
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,7 +13,6 @@ from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.failures import ReplyLostError
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.scripts import Command
-from asyncq.broker.settling import pushing_later
 from asyncq.broker.wire import DEFAULT_CONNECTIONS, AsyncWire
 from asyncq.core.errors import BrokerError, OutcomeUnknownError
 
@@ -26,11 +24,6 @@ def push_commands(queue: str, raws: Sequence[bytes]) -> Iterator[Command]:
     ready = queue_keys(queue).ready
     for start in range(0, len(raws), PUSH_CHUNK):
         yield ("RPUSH", ready, *raws[start : start + PUSH_CHUNK])
-
-
-def later_command(queue: str, raw: bytes, delay_s: float) -> Command:
-    """The script that lets a new message wait."""
-    return pushing_later(queue_keys(queue), os.urandom(8).hex(), delay_s, raw)
 
 
 def push_error(error: BrokerError, queue: str, pushed: int, total: int) -> BrokerError:
@@ -81,16 +74,6 @@ class Producer:
                 await self._wire.call(*command)
             except BrokerError as error:
                 raise push_error(error, queue, done * PUSH_CHUNK, len(raws)) from error
-
-    async def push_later(self, queue: str, raw: bytes, delay_s: float) -> None:
-        """Let a message wait `delay_s` seconds (at most ten years) before it is ready. Cost: 1 script.
-
-        Raises as `push`.
-        """
-        try:
-            await self._wire.call(*later_command(queue, raw, delay_s))
-        except BrokerError as error:
-            raise push_error(error, queue, 0, 1) from error
 
     async def ping(self) -> None:
         """One PING."""

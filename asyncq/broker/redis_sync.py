@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from asyncq.broker.connection import ConnectionSettings, SyncLink, sync_connection
 from asyncq.broker.failures import CALL_ERRORS, translate
-from asyncq.broker.producer import PUSH_CHUNK, later_command, push_commands, push_error
+from asyncq.broker.producer import PUSH_CHUNK, push_commands, push_error
 from asyncq.broker.scripts import Command
 from asyncq.broker.wire import pack, raise_first_error, unknown_scripts, with_loading
 from asyncq.core.errors import BrokerError
@@ -116,13 +116,6 @@ class SyncProducer:
                 self._wire.call(*command)
             except BrokerError as error:
                 raise push_error(error, queue, done * PUSH_CHUNK, len(raws)) from error
-
-    def push_later(self, queue: str, raw: bytes, delay_s: float) -> None:
-        """Let a message wait `delay_s` seconds before it is ready. Cost: 1 script."""
-        try:
-            self._wire.call(*later_command(queue, raw, delay_s))
-        except BrokerError as error:
-            raise push_error(error, queue, 0, 1) from error
 
     def ping(self) -> None:
         """One PING."""

@@ -1,6 +1,6 @@
 """Settling: from a settlement to the one command that carries it out. Pure: values in, command out.
 
-Called by the registration (fenced by a token) and by the broker for popped messages and delayed pushes (token "").
+Called by the registration (fenced by a token) and by the broker for popped messages (token "").
 Never sends anything.
 """
 
@@ -52,11 +52,6 @@ def rescheduling(keys: QueueKeys, inflight: str, token: int | str, unique: str, 
     """Put a message into `scheduled`."""
     keys_used = (inflight, keys.scheduled, keys.payloads, keys.due)
     return script("settle_reschedule").command(keys_used, token, unique, delay_ms(delay_s), raw)
-
-
-def pushing_later(keys: QueueKeys, unique: str, delay_s: float, raw: bytes) -> Command:
-    """Put a new message into `scheduled`."""
-    return rescheduling(keys, keys.inflight(_NOBODY), UNFENCED, unique, delay_s, raw)
 
 
 def settlement_command(

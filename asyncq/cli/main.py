@@ -15,6 +15,7 @@ import click
 
 from asyncq.cli import output
 from asyncq.cli.config import config_command
+from asyncq.cli.dead import dead_command
 from asyncq.cli.enqueue import enqueue_command
 from asyncq.cli.options import Session, loaded_from, settings_options
 from asyncq.cli.stats import stats_command
@@ -53,7 +54,15 @@ def worker_command(**flags: Any) -> int:
     return run_single(loaded)
 
 
-for _command in (supervise_command, worker_command, enqueue_command, stats_command, config_command, version_command):
+for _command in (
+    supervise_command,
+    worker_command,
+    enqueue_command,
+    stats_command,
+    dead_command,
+    config_command,
+    version_command,
+):
     asyncq_group.add_command(_command)
 
 

@@ -36,7 +36,10 @@ class Client:
         await self._producer.push(queue, codec.encode(task, self._limit_bytes))
 
     async def enqueue_many(self, queue: str, tasks: Iterable[Mapping[str, Any]]) -> None:
-        """Put many messages at the tail of a queue, in order. Cost: 1 RPUSH per thousand. Raises as `enqueue`."""
+        """Put many messages at the tail of a queue, in order; each thousand is enqueued as a whole or not at all.
+
+        Cost: 1 RPUSH per thousand. Raises as `enqueue`; OutcomeUnknownError also when only the first were accepted.
+        """
         await self._producer.push_many(queue, [codec.encode(task, self._limit_bytes) for task in tasks])
 
     async def close(self) -> None:

@@ -73,7 +73,8 @@ class Registration(Protocol):
             were taken by that call appear here.
 
         Raises:
-            LookupError: this incarnation is no longer registered (it was reaped): take a new one.
+            LookupError: this incarnation is no longer registered (it was reaped): take a new one. The whole batch
+                counts as late, also what an earlier exchange settled whose reply was lost.
 
         Cost: one pipeline: 1 HDEL for all completions, 1 EVALSHA per other settlement, 1 EVALSHA to take.
         """

@@ -16,7 +16,7 @@ An error writes its own sentence once: what was expected, what came, what to do.
     |   |-- BrokerUnavailableError    Redis cannot be reached or is busy: trying again can help   exit 69
     |   |-- BrokerRefusedError        Redis refuses (credentials, rights, type): trying again cannot
     |   `-- OutcomeUnknownError       the reply was lost: the push may or may not have happened
-    `-- PortBusyError                 the metrics port is taken                                   exit 73
+    `-- PortBusyError                 a port to listen on is taken                                  exit 73
 
     TaskControl (raised by handlers, not failures): Retry, Snooze, Discard
 """
@@ -121,7 +121,7 @@ class OutcomeUnknownError(BrokerError):
 
 
 class PortBusyError(AsyncqError):
-    """The address for /metrics is already in use."""
+    """A port to listen on is already in use."""
 
     exit_code = EXIT_PORT_BUSY
 

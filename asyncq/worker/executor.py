@@ -133,10 +133,15 @@ def _failed(kind: Kind, error: BaseException) -> Outcome:
 
 def _one_line(error: BaseException) -> str:
     lines = traceback.format_exception_only(error)
-    return lines[-1].strip()[:MAX_ERROR_CHARS]
+    return _sayable(lines[-1].strip()[:MAX_ERROR_CHARS])
 
 
 def _format(error: BaseException) -> str:
     """The traceback without our own frame on top."""
     frames = error.__traceback__.tb_next if error.__traceback__ else None
-    return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
+    return _sayable("".join(traceback.format_exception(type(error), error, frames or error.__traceback__)))
+
+
+def _sayable(text: str) -> str:
+    """JSON cannot say a lone surrogate, and an error's text may hold anything."""
+    return text.encode("utf-8", "backslashreplace").decode()

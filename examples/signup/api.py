@@ -13,8 +13,7 @@ from uuid import uuid4
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, StringConstraints
 
-from asyncq import create_task, enqueue_task
-from asyncq.core.errors import BrokerError, OutcomeUnknownError
+from asyncq import BrokerError, OutcomeUnknownError, create_task, enqueue_task
 from examples.signup.event import EMAIL_PATTERN, Event, stamp
 from examples.signup.tasks import QUEUE
 

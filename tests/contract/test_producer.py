@@ -13,7 +13,6 @@ from asyncq.broker.keys import queue_keys
 from asyncq.broker.producer import Producer
 from asyncq.broker.redis_sync import SyncProducer, SyncWire
 from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError, ConfigurationError, OutcomeUnknownError
-from tests.support.lua import redis_ms
 from tests.support.proxy import FaultyProxy
 
 KEYS = queue_keys("q")
@@ -52,21 +51,6 @@ async def test_messages_are_ready_in_order_when_pushed(
     assert raw_redis.lrange("q", 0, -1) == [b"a", *raws]
     assert raw_redis.info("commandstats")["cmdstat_rpush"]["calls"] == 3
     await producer.ping()
-    await producer.close()
-
-
-@both
-async def test_message_waits_when_pushed_for_later(
-    raw_redis: redis.Redis, settings: ConnectionSettings, kind: Kind
-) -> None:
-    producer = kind(settings)
-    raw_redis.script_flush()
-    before_ms = redis_ms(raw_redis)
-    await producer.push_later("q", b"same", 60.0)
-    await producer.push_later("q", b"same", 60.0)
-    (first, _) = raw_redis.zrange(KEYS.scheduled, 0, -1, withscores=True)
-    assert before_ms + 60_000 <= first[1] <= redis_ms(raw_redis) + 60_000
-    assert raw_redis.hvals(KEYS.payloads) == [b"same", b"same"]
     await producer.close()
 
 

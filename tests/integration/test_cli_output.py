@@ -10,6 +10,9 @@ import uuid
 
 import pytest
 
+from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.redis_broker import RedisBroker
+from asyncq.core.settlement import DeadLetter
 from tests.support.commands import NOBODY, asyncq, clean_environ, start_asyncq
 
 TASKS = """
@@ -177,3 +180,34 @@ def test_importing_the_command_line_brings_nothing_heavy(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=clean_environ(), capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+async def test_dead_shows_reason_message_and_traceback(tmp_path, redis_url):
+    broker = RedisBroker(ConnectionSettings(redis_url))
+    failed = {"id": "7", "name": "track", "attempt": 3, "error": "ValueError: no", "traceback": "Traceback\n  in track"}
+    letters = [
+        (b'{"id":"7"}', DeadLetter("exhausted", failed)),
+        (b"\xff", DeadLetter("malformed", {"error": "not JSON"})),
+    ]
+    for letter in letters:
+        await broker.settle_popped("mail", [letter])
+    await broker.close()
+
+    text = ok(asyncq("dead", "--queue", "mail", "--redis", redis_url, folder=tmp_path))
+    assert (
+        'mail exhausted name=track id=7 attempt=3\n  ValueError: no\n  {"id":"7"}\n  | Traceback\n  |   in track'
+        in text
+    )
+    assert "mail malformed\n  not JSON\n  \\xff" in text
+    lines = ok(asyncq("dead", "--json", "--queue", "mail", "--redis", redis_url, folder=tmp_path)).splitlines()
+    assert [("exhausted", "7"), ("malformed", None)] == sorted(
+        (row["reason"], row.get("id")) for row in map(json.loads, lines)
+    )
+    assert (
+        len(
+            ok(
+                asyncq("dead", "--limit", "1", "--json", "--queue", "mail", "--redis", redis_url, folder=tmp_path)
+            ).splitlines()
+        )
+        == 1
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.scripts import script
-from asyncq.broker.settling import DeadLetterLimits, delay_ms, popped_command, pushing_later, settlement_command
+from asyncq.broker.settling import DeadLetterLimits, delay_ms, popped_command, settlement_command
 from asyncq.core.settlement import COMPLETE, RELEASE, DeadLetter, Reschedule
 
 KEYS = queue_keys("q")
@@ -62,4 +62,3 @@ def test_nothing_is_fenced_when_the_message_was_popped() -> None:
     assert command is not None
     assert command[-2:] == ("", b"raw")
     assert popped_command(KEYS, "u", b"raw", COMPLETE, LIMITS) is None
-    assert pushing_later(KEYS, "u", 1.0, b"raw")[-4:] == ("", "u", 1000, b"raw")

@@ -82,10 +82,10 @@ def enqueued(monkeypatch):
     """What the tasks enqueue, instead of Redis."""
     seen = []
 
-    async def enqueue(queue, message):
-        seen.append((queue, message["name"], message["payload"]))
+    async def enqueue(queue, messages):
+        seen.extend((queue, message["name"], message["payload"]) for message in messages)
 
-    monkeypatch.setattr(tasks, "enqueue_task", enqueue)
+    monkeypatch.setattr(tasks, "enqueue_many", enqueue)
     return seen
 
 

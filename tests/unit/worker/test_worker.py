@@ -134,6 +134,21 @@ async def test_trouble_with_one_message_stops_no_other(at_most_once: bool) -> No
     assert 0 == bench.observer.running
 
 
+async def test_an_error_that_json_cannot_say_is_retried_like_any_other() -> None:
+    broker = MemoryBroker()
+    bench = Bench(broker)
+
+    @bench.registry.task("odd")
+    async def odd(payload: object) -> None:
+        raise ValueError("\ud800")
+
+    async with working(bench):
+        broker.queues["q"].push(message("odd"))
+        await until(lambda: broker.queues["q"].scheduled)
+
+    assert b"ud800" in broker.queues["q"].scheduled[0][1]
+
+
 async def test_a_handler_says_what_becomes_of_its_message() -> None:
     broker = MemoryBroker()
     bench = Bench(broker)
