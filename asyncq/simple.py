@@ -87,9 +87,7 @@ async def worker(queue_name: str) -> None:
     await _crews.join(queue_name)
 
 
-async def execute_with_retry(
-    handler: Callable[[Any], Awaitable[Any]], payload: Any, retries: int = 3
-) -> Any:
+async def execute_with_retry(handler: Callable[[Any], Awaitable[Any]], payload: Any, retries: int = 3) -> Any:
     """Await `handler(payload)` up to `retries` times, sleeping 1, 2, 4, ... seconds in between.
 
     Returns what the handler returns. Raises what the last attempt raised. No Redis call.

@@ -112,8 +112,7 @@ def config_text(plan: EmbeddedPlan) -> bytes:
 def _quoted(text: str) -> bytes:
     """As the server's configuration reads it: double quotes, everything unusual as \\xHH."""
     plain = b"".join(
-        bytes([byte]) if 32 <= byte < 127 and byte not in b'"\\' else b"\\x%02x" % byte
-        for byte in os.fsencode(text)
+        bytes([byte]) if 32 <= byte < 127 and byte not in b'"\\' else b"\\x%02x" % byte for byte in os.fsencode(text)
     )
     return b'"' + plain + b'"'
 

@@ -21,8 +21,11 @@ def config_command(as_json: bool, **flags: Any) -> None:
         output.data_json(as_object(loaded))
         return
     rows = [
-        (setting.key, _with_unit(setting.shown(getattr(loaded.settings, setting.name)), setting.unit),
-         loaded.origins[setting.name])
+        (
+            setting.key,
+            _with_unit(setting.shown(getattr(loaded.settings, setting.name)), setting.unit),
+            loaded.origins[setting.name],
+        )
         for setting in CATALOGUE
     ]
     output.data(output.table(("setting", "value", "from"), rows))

@@ -149,12 +149,8 @@ def replace_members(raw: bytes, changes: Mapping[str, Any]) -> bytes:
         raw: Bytes that `decode` accepted.
         changes: Member name to new value; None removes the member.
     """
-    kept = [
-        key + b":" + value for key, value in _members(raw) if orjson.loads(key) not in changes
-    ]
-    added = [
-        orjson.dumps(key) + b":" + orjson.dumps(value) for key, value in changes.items() if value is not None
-    ]
+    kept = [key + b":" + value for key, value in _members(raw) if orjson.loads(key) not in changes]
+    added = [orjson.dumps(key) + b":" + orjson.dumps(value) for key, value in changes.items() if value is not None]
     return b"{" + b",".join(kept + added) + b"}"
 
 

@@ -23,9 +23,7 @@ def _read_file(path: str) -> str | None:
         return None
 
 
-def usable_cpus(
-    *, cpus: int | None = None, affinity: int | None = None, read: Read = _read_file
-) -> tuple[int, str]:
+def usable_cpus(*, cpus: int | None = None, affinity: int | None = None, read: Read = _read_file) -> tuple[int, str]:
     """The number of processes that can run at once, and the reasoning in words.
 
     Args:

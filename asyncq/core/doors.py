@@ -258,4 +258,3 @@ class Observer(Protocol):
 
         `metric` is late_settlements, redelivered (its process died), redelivered_lease_expired, or oversized.
         """
-

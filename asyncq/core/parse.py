@@ -156,9 +156,7 @@ def _redis_url(raw: object) -> str:
     return value
 
 
-NAMES: Final = Parser(
-    f"queue names ({QUEUE_NAME_RULE}), separated by commas", _names, "NAME"
-)
+NAMES: Final = Parser(f"queue names ({QUEUE_NAME_RULE}), separated by commas", _names, "NAME")
 MODULE: Final = Parser("a module name such as tasks or shop.tasks (no .py, no path)", _module, "MODULE")
 REDIS_URL: Final = Parser("a URL such as redis://host:6379/0, rediss://... or unix:///...", _redis_url, "URL")
 

@@ -104,53 +104,97 @@ CATALOGUE: Final[tuple[Setting, ...]] = (
     _row("procs", "procs", parse.auto_or_whole(1, 1024), "auto", "Worker processes; auto: one per usable CPU."),
     _row("per_proc", "per-proc", parse.whole(1, 100_000), 50, "Tasks running at once in each process."),
     _row(
-        "redis_url", "redis", parse.REDIS_URL, None,
+        "redis_url",
+        "redis",
+        parse.REDIS_URL,
+        None,
         "Redis; default: localhost:6379 if it answers, else an embedded server.",
-        secret=True, env="ASYNCQ_REDIS_URL", fallback_env="REDIS_URL",
+        secret=True,
+        env="ASYNCQ_REDIS_URL",
+        fallback_env="REDIS_URL",
     ),
     _row(
-        "redis_server", "redis-server", parse.text("the path of a server binary", "PATH"), None,
+        "redis_server",
+        "redis-server",
+        parse.text("the path of a server binary", "PATH"),
+        None,
         "Server binary for the embedded Redis; default: on PATH, else from asyncq-supervise[embedded].",
     ),
     _row(
-        "delivery", "delivery", parse.choice("at-least-once", "at-most-once"), "at-least-once",
+        "delivery",
+        "delivery",
+        parse.choice("at-least-once", "at-most-once"),
+        "at-least-once",
         "What a crash may do to a running message: run it again, or lose it.",
     ),
     _row(
-        "lease_s", "lease", parse.duration(1), 15.0,
-        "How long a process that has gone silent keeps its messages.", **_SECONDS,
+        "lease_s",
+        "lease",
+        parse.duration(1),
+        15.0,
+        "How long a process that has gone silent keeps its messages.",
+        **_SECONDS,
     ),
     _row(
-        "watchdog_s", "watchdog", parse.duration(1), 20.0,
-        "A worker whose event loop stands still this long is replaced.", **_SECONDS,
+        "watchdog_s",
+        "watchdog",
+        parse.duration(1),
+        20.0,
+        "A worker whose event loop stands still this long is replaced.",
+        **_SECONDS,
     ),
     _row(
-        "drain_timeout_s", "drain-timeout", parse.duration(0), 25.0,
-        "How long running tasks may go on after SIGTERM.", **_SECONDS,
+        "drain_timeout_s",
+        "drain-timeout",
+        parse.duration(0),
+        25.0,
+        "How long running tasks may go on after SIGTERM.",
+        **_SECONDS,
     ),
     _row(
-        "cancel_timeout_s", "cancel-timeout", parse.duration(0), 3.0,
-        "How long cancelled tasks may take to end before they are killed.", **_SECONDS,
+        "cancel_timeout_s",
+        "cancel-timeout",
+        parse.duration(0),
+        3.0,
+        "How long cancelled tasks may take to end before they are killed.",
+        **_SECONDS,
     ),
     _row(
-        "unknown_task_park_s", "unknown-task-park", parse.duration(0), 600.0,
-        "How long a message for an unknown task waits before it becomes a dead letter.", **_SECONDS,
+        "unknown_task_park_s",
+        "unknown-task-park",
+        parse.duration(0),
+        600.0,
+        "How long a message for an unknown task waits before it becomes a dead letter.",
+        **_SECONDS,
     ),
     _row(
-        "max_message_bytes", "max-message-bytes", parse.size(1024), 1024 * 1024,
-        "Larger messages become dead letters.", unit="bytes",
+        "max_message_bytes",
+        "max-message-bytes",
+        parse.size(1024),
+        1024 * 1024,
+        "Larger messages become dead letters.",
+        unit="bytes",
     ),
     _row(
-        "metrics_host", "metrics-host", parse.text("an address or host name", "HOST"), "127.0.0.1",
+        "metrics_host",
+        "metrics-host",
+        parse.text("an address or host name", "HOST"),
+        "127.0.0.1",
         "Address of /metrics.",
     ),
     _row("metrics_port", "metrics-port", parse.whole(0, 65535), 9464, "Port of /metrics; 0 = any free port."),
     _row(
-        "log_format", "log-format", parse.choice("auto", "text", "json"), "auto",
+        "log_format",
+        "log-format",
+        parse.choice("auto", "text", "json"),
+        "auto",
         "auto: text on a terminal, else json.",
     ),
     _row(
-        "log_level", "log-level", parse.choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO",
+        "log_level",
+        "log-level",
+        parse.choice("DEBUG", "INFO", "WARNING", "ERROR"),
+        "INFO",
         "Least level to log.",
     ),
 )
@@ -179,9 +223,7 @@ class _Found:
     origin: str
 
 
-def load(
-    flags: Mapping[str, object], environ: Mapping[str, str] | None = None, folder: Path | None = None
-) -> Loaded:
+def load(flags: Mapping[str, object], environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Loaded:
     """Make the settings: flag > variable (or X_FILE's file) > asyncq.toml or [tool.asyncq] > default.
 
     Args:

@@ -108,9 +108,7 @@ def settle_for(
     return _retry_or_bury(outcome, raw, message, options, now_s, rng)
 
 
-def _park_or_bury(
-    outcome: Outcome, raw: bytes, message: Message, rules: SettlementRules, now_s: float
-) -> Settlement:
+def _park_or_bury(outcome: Outcome, raw: bytes, message: Message, rules: SettlementRules, now_s: float) -> Settlement:
     since = message.parked_since if message.parked_since is not None else now_s
     left_s = since + rules.unknown_task_park_s - now_s
     if left_s <= 0:

@@ -215,9 +215,7 @@ class Arbiter:
         if slot.state is not State.READY or before is State.READY:
             return
         self._any_worker_ready = self._any_worker_ready or slot.is_worker
-        self._notices.tell(
-            ChildReady(slot.spec.role, slot.index, slot.child.pid, info, round(now - forked_mono, 3))
-        )
+        self._notices.tell(ChildReady(slot.spec.role, slot.index, slot.child.pid, info, round(now - forked_mono, 3)))
         if slot is self._link.keeper:
             self._link.keeper_ready()
         if not self._complete and all(each.state is State.READY for each in self._slots):
@@ -258,9 +256,7 @@ class Arbiter:
         if end.code:
             slot.sweep_group(gone.pid)
         self._link.buried(slot)
-        self._notices.tell(
-            ChildDied(slot.spec.role, slot.index, gone.pid, str(end), verdict.reason, verdict.counted)
-        )
+        self._notices.tell(ChildDied(slot.spec.role, slot.index, gone.pid, str(end), verdict.reason, verdict.counted))
         ready_for_s = now - gone.since_mono if gone.was_ready else 0.0
         failures = policy.failures_after(gone.failures, verdict, ready_for_s, self._settings)
         fatal = end.code in policy.HOPELESS_EXITS and not self._any_worker_ready

@@ -131,9 +131,7 @@ class ForkSpawner:
 def run_target(order: Order, channel: Channel, arbiter_pid: int) -> int:
     """Import the target, run it, and turn whatever comes out into an exit code."""
     spec = order.spec
-    context = ChildContext(
-        spec.role, order.index, order.generation, order.page, channel, spec.args, arbiter_pid
-    )
+    context = ChildContext(spec.role, order.index, order.generation, order.page, channel, spec.args, arbiter_pid)
     try:
         return int(_resolve(spec.target)(context) or EXIT_OK)
     except SystemExit as stop:

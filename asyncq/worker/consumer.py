@@ -89,9 +89,7 @@ class Consumer:
     def _decide(self, outcome: Outcome, raw: bytes) -> Settlement:
         task = self.running.task
         options = task.options if task is not None else _DEFAULT_OPTIONS
-        return settle_for(
-            outcome, raw, self.running.message, options, self._rules, now_s=clock.wall_s(), rng=self._rng
-        )
+        return settle_for(outcome, raw, self.running.message, options, self._rules, now_s=clock.wall_s(), rng=self._rng)
 
     def _tell(self, queue: str, outcome: Outcome, settlement: Settlement, duration_s: float) -> None:
         """Metrics and log of everything that is not a success."""

@@ -117,9 +117,7 @@ def _interrupted(running: Running, error: BaseException | None, limit_s: float) 
 
 def _asked(control: TaskControl) -> Outcome:
     if isinstance(control, Retry):
-        return Outcome(
-            kind=Kind.RETRY_ASKED, error_type="Retry", error=_one_line(control), delay_s=control.delay_s
-        )
+        return Outcome(kind=Kind.RETRY_ASKED, error_type="Retry", error=_one_line(control), delay_s=control.delay_s)
     if isinstance(control, Snooze):
         return Outcome(kind=Kind.SNOOZED, delay_s=control.delay_s)
     if isinstance(control, Discard):

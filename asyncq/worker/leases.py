@@ -29,9 +29,7 @@ class Leases:
         contact: Waits when Redis is away.
     """
 
-    def __init__(
-        self, broker: Broker, queues: Sequence[str], slot: Slot, renew_s: float, contact: Contact
-    ) -> None:
+    def __init__(self, broker: Broker, queues: Sequence[str], slot: Slot, renew_s: float, contact: Contact) -> None:
         self._broker, self._slot, self._renew_s, self._contact = broker, slot, renew_s, contact
         self._missing = list(queues)
         self._changed = asyncio.Event()

@@ -140,9 +140,7 @@ class Worker:
         if settings.at_most_once:
             return None, Popping(self._broker, settings.queues, settings.consumers, contact)
         leases = Leases(self._broker, settings.queues, self._slot, settings.renew_s, contact)
-        return leases, Feeder(
-            settings.consumers, observer=self._observer, contact=contact, on_lost=leases.lost
-        )
+        return leases, Feeder(settings.consumers, observer=self._observer, contact=contact, on_lost=leases.lost)
 
     def _starter(
         self, group: asyncio.TaskGroup, source: Source, threads: Threads, consumers: list[asyncio.Task[None]]

@@ -117,7 +117,8 @@ def test_messages_of_redis_cli_are_run_and_bad_ones_stop_nobody(
 
     records = raw_redis.hvals("asyncq:{task_queue}:task_queue:dead:records")
     assert ["malformed", "malformed", "malformed", "unknown_task"] == sorted(
-        json.loads(record.partition(b"\n")[0])["reason"] for record in records  # type: ignore[union-attr]
+        json.loads(record.partition(b"\n")[0])["reason"]
+        for record in records  # type: ignore[union-attr]
     )
     assert 1 == len(fleet.pids("worker"))
     assert [] == fleet.events("child died")

@@ -110,9 +110,10 @@ class TestReplaceMembers:
         assert (2, 1) == (codec.decode(after).attempt, after.count(b"ttempt"))
 
     def test_none_removes_a_member(self) -> None:
-        assert "parked_since" not in codec.decode(
-            codec.replace_members(raw(parked_since=1.0), {"parked_since": None})
-        ).fields
+        assert (
+            "parked_since"
+            not in codec.decode(codec.replace_members(raw(parked_since=1.0), {"parked_since": None})).fields
+        )
 
     @given(
         st.recursive(
