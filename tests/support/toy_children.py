@@ -104,7 +104,8 @@ def never_ready(ctx: ChildContext) -> int:
     """Boots for ever, with the signals' default actions unless `ignore` says otherwise."""
     for name in (ctx.args or {}).get("ignore", ()):
         signal.signal(signal.Signals[name], signal.SIG_IGN)
-    print(json.dumps({"event": "Booting", "pid": os.getpid()}), flush=True)
+    # One write: siblings share this pipe, and what `print` writes may come in two pieces.
+    os.write(1, json.dumps({"event": "Booting", "pid": os.getpid()}).encode() + b"\n")
     while True:
         time.sleep(60)
 

@@ -6,6 +6,7 @@ JSON: {"specs": [{...ChildSpec...}], "settings": {...}, "refuse_forks": n, "boar
 import dataclasses
 import errno
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -46,7 +47,7 @@ def main(config: dict[str, Any]) -> int:
             "tree": supervisor.state.name,
             "restarts": dict(supervisor.restarts),
         }
-        print(json.dumps(line), flush=True)
+        os.write(1, json.dumps(line).encode() + b"\n")  # one write: the children share this pipe
 
     spawner = RefusingSpawner(config.get("refuse_forks", 0))
     arbiter = Arbiter(specs, board, SupervisorSettings(**config.get("settings", {})), show, spawner=spawner)
