@@ -18,7 +18,7 @@ from asyncq.cli.redis_choice import RedisChoice, resolve_redis
 from asyncq.core import logs
 from asyncq.core.cpus import usable_cpus
 from asyncq.core.errors import ConfigurationError, PortBusyError
-from asyncq.core.settings import Loaded, Settings
+from asyncq.core.settings import Loaded, Settings, notify_socket
 from asyncq.metrics.segment import Segment
 from asyncq.supervisor.arbiter import Arbiter
 from asyncq.supervisor.events import AllReady, ChildReady, Event
@@ -86,7 +86,9 @@ def run(loaded: Loaded) -> int:
         voice = Voice(args, choice, procs, why, listener)
         voice.starting()
         limits = SupervisorSettings(
-            drain_timeout_s=settings.drain_timeout_s, cancel_timeout_s=settings.cancel_timeout_s
+            drain_timeout_s=settings.drain_timeout_s,
+            cancel_timeout_s=settings.cancel_timeout_s,
+            notify_socket=notify_socket(),
         )
         return Arbiter(_specs(args, procs), args.scoreboard, limits, voice.heard).run()
 

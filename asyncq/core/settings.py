@@ -280,3 +280,8 @@ def _from_environ(setting: Setting, environ: Mapping[str, str]) -> _Found | None
     if setting.fallback_env and environ.get(setting.fallback_env):
         return _Found(environ[setting.fallback_env], setting.fallback_env)
     return None
+
+
+def notify_socket(environ: Mapping[str, str] | None = None) -> str:
+    """Address of the service manager's notification socket (sd_notify); "" when none started us."""
+    return (os.environ if environ is None else environ).get("NOTIFY_SOCKET", "")

@@ -22,7 +22,7 @@ RECORD = os.environ["RECORD"]
 
 def record(**fields):
     """One line per execution in a file that survives kill -9."""
-    line = json.dumps({"at": time.time(), "pid": os.getpid(), **fields}) + "\\n"
+    line = "\\n" + json.dumps({"at": time.time(), "pid": os.getpid(), **fields}) + "\\n"
     fd = os.open(RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(fd, line.encode())
     os.close(fd)
@@ -86,8 +86,14 @@ class Fleet:
         return [pid for pid in pids if alive(pid)]
 
     def ran(self, name: str) -> list[dict[str, Any]]:
-        """Executions so far."""
-        return [row for line in self.record.read_text().splitlines() if (row := json.loads(line))["name"] == name]
+        """Executions so far. A line whose writer was killed in the middle of it counts as not written."""
+        found = []
+        for line in self.record.read_text().split("\n"):
+            if line.endswith("}"):
+                row = json.loads(line)
+                if row["name"] == name:
+                    found.append(row)
+        return found
 
     def get(self, path: str) -> tuple[int, str]:
         """An answer of the admin process."""

@@ -34,11 +34,21 @@ class Supervised:
         specs: ChildSpec fields, one dict per role; `target` may be the bare name of a toy.
         settings: SupervisorSettings fields.
         wrapper: Put before the command, for example unshare.
+        refuse_forks: How many forks fail as with a full process table.
+        without_pidfd: As on a system that has none.
     """
 
-    def __init__(self, *specs: Line, wrapper: tuple[str, ...] = (), refuse_forks: int = 0, **settings: Any) -> None:
+    def __init__(
+        self,
+        *specs: Line,
+        wrapper: tuple[str, ...] = (),
+        refuse_forks: int = 0,
+        without_pidfd: bool = False,
+        **settings: Any,
+    ) -> None:
         full = [{**spec, "target": f"{TOYS}:{spec['target']}"} for spec in specs]
-        config = json.dumps({"specs": full, "settings": settings, "refuse_forks": refuse_forks})
+        switches = {"refuse_forks": refuse_forks, "without_pidfd": without_pidfd}
+        config = json.dumps({"specs": full, "settings": settings, **switches})
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         command = [*wrapper, sys.executable, "-m", "tests.support.toy_supervisor", config]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._stderr)

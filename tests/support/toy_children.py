@@ -50,7 +50,10 @@ def worker(ctx: ChildContext) -> int:
     if args.get("incarnations"):
         ctx.page.set_incarnations([(f"host:{os.getpid()}:a", ["q1", "q2"]), (f"host:{os.getpid()}:b", ["q3"])])
     if args.get("spawn_sleep"):
-        info["grandchild"] = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid
+        # With a session of its own it is out of reach of a kill of the worker's process group.
+        own_session = args["spawn_sleep"] == "session"
+        sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+        info["grandchild"] = subprocess.Popen(sleeper, start_new_session=own_session).pid
     if args.get("list_fds"):
         info["fds"] = sorted(_open_fds())
         info["pgid"], info["channel"] = os.getpgid(0), ctx.channel.fileno()

@@ -1,6 +1,6 @@
 """A supervisor of toy children, run as `python -m tests.support.toy_supervisor JSON`; prints one JSON line per event.
 
-JSON: {"specs": [{...ChildSpec...}], "settings": {...}, "refuse_forks": n, "board": path or null}.
+JSON: {"specs": [{...ChildSpec...}], "settings": {...}, "refuse_forks": n, "without_pidfd": bool}.
 """
 
 import dataclasses
@@ -49,6 +49,8 @@ def main(config: dict[str, Any]) -> int:
         }
         os.write(1, json.dumps(line).encode() + b"\n")  # one write: the children share this pipe
 
+    if config.get("without_pidfd") and hasattr(os, "pidfd_open"):
+        del os.pidfd_open
     spawner = RefusingSpawner(config.get("refuse_forks", 0))
     arbiter = Arbiter(specs, board, SupervisorSettings(**config.get("settings", {})), show, spawner=spawner)
     return arbiter.run()

@@ -51,6 +51,14 @@ def test_killed_worker_is_replaced_and_its_incarnations_reaped_when_sigkilled(tm
         assert alive(other)
 
 
+def test_killed_worker_is_replaced_at_once_when_only_sigchld_tells() -> None:
+    # A tick longer than the test's patience: the signal alone must wake the loop.
+    with Supervised({**WORKER, "args": {"useful": True}}, without_pidfd=True, tick_s=60.0) as tree:
+        (victim,) = tree.ready_pids(1)
+        os.kill(victim, signal.SIGKILL)
+        assert tree.next("ChildReady", 10.0, role="worker")["pid"] != victim
+
+
 def test_no_reap_is_sent_when_a_worker_without_incarnations_dies(tmp_path: Path) -> None:
     log = tmp_path / "keeper"
     with Supervised({**WORKER, "args": {"useful": True}}, keeper(log)) as tree:
