@@ -124,8 +124,13 @@ class Feeder:
         while True:
             await self._kicked.wait()
             self._kicked.clear()
-            for lane in list(self.lanes):
+            for lane in self._next_round():
                 await self._serve(lane)
+
+    def _next_round(self) -> list[Lane]:
+        """All lanes, another one first each time: a long queue must not keep the others from ever being asked."""
+        self.lanes = self.lanes[1:] + self.lanes[:1]
+        return list(self.lanes)
 
     async def _serve(self, lane: Lane) -> None:
         """Write what waits; take as long as there is room and the queue gives all that was asked for."""
@@ -166,7 +171,8 @@ class Feeder:
             lane.put_back(batch)
             lane.rang = rang
             await self._contact.failed(error)
-            return True
+            self._kicked.set()  # again, but after the other queues: the trouble may be with this one alone
+            return False
         self._contact.made()
         self._accept(lane, taken)
         self._rate.note(self.settled, time.perf_counter())
@@ -203,7 +209,8 @@ class Feeder:
         elif full and lane.empty:
             lane.empty = False  # ask again as soon as a consumer is free
             if lane.bell is not None:
-                self._loop.create_task(self._hush(lane), name=f"hush {lane.queue}").add_done_callback(_look)
+                lane.hush = self._loop.create_task(self._hush(lane), name=f"hush {lane.queue}")
+                lane.hush.add_done_callback(_look)
 
     async def _wait(self, lane: Lane) -> None:
         try:

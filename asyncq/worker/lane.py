@@ -22,6 +22,7 @@ class Lane:
         lost: The incarnation was reaped: whatever its handlers come to would be refused, so it is not even sent.
         lock: Held around every call on the registration except `wait` and `wake`.
         bell: The task that waits for the empty queue.
+        hush: The task that ends that wait.
     """
 
     def __init__(self, registration: Registration) -> None:
@@ -32,6 +33,7 @@ class Lane:
         self.empty = self.rang = self.lost = False
         self.lock = asyncio.Lock()
         self.bell: asyncio.Task[None] | None = None
+        self.hush: asyncio.Task[None] | None = None
 
     def put_back(self, batch: Batch) -> None:
         """An exchange failed: its settlements are sent again, before the ones that came since."""

@@ -48,6 +48,8 @@ class Leases:
             except BrokerError as error:
                 await self._contact.failed(error)
                 continue
+            except LookupError:  # reaped between a registration whose reply was lost and this one
+                continue
             try:
                 async with asyncio.timeout(self._renew_s):
                     await self._changed.wait()

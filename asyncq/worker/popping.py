@@ -34,7 +34,7 @@ class Popping:
 
     Args:
         broker: Makes one Popper per consumer.
-        queues: Asked in this order when several have messages.
+        queues: Asked in turn.
         consumers: K.
         contact: Waits when Redis is away.
     """
@@ -45,6 +45,7 @@ class Popping:
         self.outstanding = 0
         self._broker = broker
         self._origins = {queue: Popped(queue) for queue in queues}
+        self._order = list(self._origins.values())
         self._poppers: list[Popper] = []
         self._blocked: set[int] = set()
         self._waiting = 0
@@ -82,8 +83,8 @@ class Popping:
             async with self._fetch:
                 if self.ready or not self._taking:
                     return True
-                for queue, origin in self._origins.items():
-                    raws = await self._poppers[0].pop_many(queue, self._waiting)
+                for origin in self._next_round():
+                    raws = await self._poppers[0].pop_many(origin.queue, self._waiting)
                     self.ready.extend((origin, 0, raw) for raw in raws)
                     self.outstanding += len(raws)
                     if raws:
@@ -92,6 +93,11 @@ class Popping:
                 return bool(self.ready)
         finally:
             self._waiting -= 1
+
+    def _next_round(self) -> list[Popped]:
+        """All queues, another one first each time."""
+        self._order = self._order[1:] + self._order[:1]
+        return self._order
 
     async def _block(self, index: int) -> Delivery | None:
         """Wait in an own BLPOP. What arrives after the drain began goes straight back."""

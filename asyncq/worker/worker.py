@@ -42,7 +42,7 @@ class WorkerSettings:
     """What a worker is told.
 
     Attributes:
-        queues: Consumed in this order.
+        queues: Asked in turn, so that a long one does not starve the others.
         consumers: K, messages run at the same time; default 50.
         at_most_once: Plain BLPOP: a crash loses what the process held. Default False.
         renew_s: Seconds between lease renewals.
@@ -68,7 +68,7 @@ class Worker:
         rng: Draws jitter.
 
     Attributes:
-        handed_back: Messages that went back to their queues in the drain.
+        handed_back: Running attempts that were cancelled and handed back.
         complete: False when Redis was away at the end, so that others will have to reap what this process held.
     """
 
@@ -190,7 +190,9 @@ class Worker:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 while True:
                     try:
-                        self.handed_back += await source.leave()
+                        returned = await source.leave()
+                        if returned:
+                            log.info("left", extra={"handed_back": returned})
                         return
                     except BrokerError as error:
                         await contact.failed(error)

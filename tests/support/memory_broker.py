@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from asyncq.core.doors import Batch, Registered, Taken
-from asyncq.core.errors import BrokerUnavailableError
+from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError
 from asyncq.core.settlement import DeadLetter, Release, Reschedule, Settlement
 
 
@@ -51,6 +51,8 @@ class MemoryRegistration:
     async def exchange(self, batch: Batch, room: int, ahead: int) -> Taken:
         await self._broker.trip()
         self.exchanges.append((len(batch), room, ahead))
+        if self.queue in self._broker.refusing:
+            raise BrokerRefusedError("switched on by the test")
         mine = self._store.inflight.get(self.wid)
         if mine is None:
             raise LookupError(self.wid)
@@ -138,6 +140,7 @@ class MemoryBroker:
 
     Attributes:
         away: While True every call raises BrokerUnavailableError.
+        refusing: Queues whose exchanges fail.
         reaped: (queue, wid, forced) of every reap.
     """
 
@@ -147,6 +150,7 @@ class MemoryBroker:
         self.poppers: list[MemoryPopper] = []
         self.away = False
         self.trips = 0
+        self.refusing: set[str] = set()
         self.reaped: list[tuple[str, str, bool]] = []
         self.renewed: list[tuple[str, str]] = []
         self.rows: list[Registered] = []

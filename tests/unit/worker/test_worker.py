@@ -96,6 +96,33 @@ async def test_every_message_is_run_once_and_nothing_stays_in_flight(at_most_onc
 
 
 @pytest.mark.parametrize("at_most_once", MODES)
+async def test_a_long_queue_does_not_starve_the_others(at_most_once: bool) -> None:
+    broker = MemoryBroker("long", "short")
+    bench = Bench(broker, at_most_once, consumers=2)
+
+    @bench.registry.task("nap")
+    async def nap(payload: object) -> None:
+        await asyncio.sleep(0.001)
+        bench.seen.append(payload)
+
+    broker.queues["long"].push(*(message("nap", "long") for _ in range(2000)))
+    broker.queues["short"].push(*(message("nap", "short") for _ in range(10)))
+    async with working(bench):
+        await until(lambda: bench.seen.count("short") == 10)
+
+    assert bench.seen.count("long") < 1000
+
+
+async def test_trouble_with_one_queue_stops_no_other() -> None:
+    broker = MemoryBroker("bad", "good")
+    broker.refusing.add("bad")
+    async with working(Bench(broker)) as bench:
+        broker.queues["good"].push(*(message("note", number) for number in range(20)))
+        await until(lambda: len(bench.seen) == 20)
+        broker.refusing.clear()  # so that it may leave
+
+
+@pytest.mark.parametrize("at_most_once", MODES)
 async def test_at_most_k_run_at_the_same_time_and_the_rest_waits(at_most_once: bool) -> None:
     broker = MemoryBroker()
     async with working(Bench(broker, at_most_once, consumers=3)) as bench:
