@@ -124,13 +124,8 @@ class Feeder:
         while True:
             await self._kicked.wait()
             self._kicked.clear()
-            for lane in self._next_round():
+            for lane in list(self.lanes):
                 await self._serve(lane)
-
-    def _next_round(self) -> list[Lane]:
-        """All lanes, another one first each time: a long queue must not keep the others from ever being asked."""
-        self.lanes = self.lanes[1:] + self.lanes[:1]
-        return list(self.lanes)
 
     async def _serve(self, lane: Lane) -> None:
         """Write what waits; take as long as there is room and the queue gives all that was asked for."""
@@ -188,6 +183,9 @@ class Feeder:
         if taken.oversized:
             self._observer.counted("oversized", lane.queue, taken.oversized)
         count = len(taken.raws)
+        if count and len(self.lanes) > 1:  # others first next time: a long queue must not starve them
+            self.lanes.remove(lane)
+            self.lanes.append(lane)
         self.ready.extend((lane, token, raw) for token, raw in zip(taken.tokens, taken.raws, strict=True))
         lane.held += count
         self.outstanding += count

@@ -83,21 +83,18 @@ class Popping:
             async with self._fetch:
                 if self.ready or not self._taking:
                     return True
-                for origin in self._next_round():
+                for origin in list(self._order):
                     raws = await self._poppers[0].pop_many(origin.queue, self._waiting)
                     self.ready.extend((origin, 0, raw) for raw in raws)
                     self.outstanding += len(raws)
                     if raws:
+                        self._order.remove(origin)
+                        self._order.append(origin)  # others first next time: a long queue must not starve them
                         break
                 self._contact.made()
                 return bool(self.ready)
         finally:
             self._waiting -= 1
-
-    def _next_round(self) -> list[Popped]:
-        """All queues, another one first each time."""
-        self._order = self._order[1:] + self._order[:1]
-        return self._order
 
     async def _block(self, index: int) -> Delivery | None:
         """Wait in an own BLPOP. What arrives after the drain began goes straight back."""
