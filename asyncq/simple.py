@@ -23,6 +23,7 @@ from asyncq.broker.redis_broker import RedisBroker
 from asyncq.cli.redis_choice import reachable_redis
 from asyncq.client.client import Client
 from asyncq.client.envelope import create_task
+from asyncq.core.contact import Contact
 from asyncq.core.nulls import NullObserver
 from asyncq.core.settings import Settings, load
 from asyncq.core.task import default_registry, task
@@ -195,7 +196,7 @@ class _Crew:
         broker = RedisBroker(ConnectionSettings(url), lease_ms=int(lease_s * 1000))
         settings = WorkerSettings(queues=(self._queue,), consumers=self.members, renew_s=lease_s / 5)
         self._worker = Worker(broker, default_registry, settings, rng=rng)
-        maintenance = asyncio.ensure_future(Maintenance(broker, NullObserver(), rng).run([self._queue]))
+        maintenance = asyncio.ensure_future(Maintenance(broker, NullObserver(), Contact(rng)).run([self._queue]))
         try:
             await self._worker.run()
         finally:

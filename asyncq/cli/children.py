@@ -30,6 +30,7 @@ from asyncq.cli import rooms
 from asyncq.cli.fleet import fleet_view, queues_in
 from asyncq.cli.supervise import ChildArgs
 from asyncq.core import logs
+from asyncq.core.contact import Contact
 from asyncq.core.errors import EXIT_OK
 from asyncq.core.task import default_registry
 from asyncq.maintenance.keeper import Keeper, Maintenance
@@ -65,11 +66,11 @@ def run_keeper(context: ChildContext) -> int:
 
 async def _keep(context: ChildContext, args: ChildArgs) -> int:
     stop = _stop_event(context)
-    rng = Random()
+    contact = Contact(Random())
     broker = rooms.make_broker(args.settings, args.redis_url, "keeper")
     recorder = Recorder(args.segment.region(context.page.index), ())
-    maintenance = Maintenance(broker, recorder, rng)
-    keeper = Keeper(broker, maintenance, recorder, context.channel.send, rooms.renew_s(args.settings), rng)
+    maintenance = Maintenance(broker, recorder, contact)
+    keeper = Keeper(broker, maintenance, recorder, context.channel.send, rooms.renew_s(args.settings), contact)
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(maintenance.run()), group.create_task(keeper.run())]

@@ -10,6 +10,7 @@ from asyncq.broker.embedded import start
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.cli import output, rooms
 from asyncq.cli.redis_choice import RedisChoice
+from asyncq.core.contact import Contact
 from asyncq.core.nulls import NullObserver
 from asyncq.core.settings import Loaded
 from asyncq.maintenance.keeper import Maintenance
@@ -32,4 +33,4 @@ def run_here(loaded: Loaded, app: str, choice: RedisChoice) -> int:
 
 
 def _maintain(broker: RedisBroker, queues: tuple[str, ...]) -> asyncio.Future[None]:
-    return asyncio.ensure_future(Maintenance(broker, NullObserver(), Random()).run(queues))
+    return asyncio.ensure_future(Maintenance(broker, NullObserver(), Contact(Random())).run(queues))

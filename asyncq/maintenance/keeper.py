@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from random import Random
 from typing import Any
 
-from asyncq.core.backoff import Backoff
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer
 from asyncq.core.errors import BrokerError
 from asyncq.maintenance.loops import forever
@@ -30,11 +29,11 @@ class Maintenance:
     Args:
         broker: Speaks to Redis.
         observer: Is told of redelivered messages.
-        rng: Jitter.
+        contact: Waits while Redis is away.
     """
 
-    def __init__(self, broker: Broker, observer: Observer, rng: Random) -> None:
-        self._broker, self._observer, self._rng = broker, observer, rng
+    def __init__(self, broker: Broker, observer: Observer, contact: Contact) -> None:
+        self._broker, self._observer, self._contact = broker, observer, contact
         self._known: dict[str, bool] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -53,8 +52,8 @@ class Maintenance:
             return
         for queue in [name for name, started in self._known.items() if not started]:
             self._known[queue] = True
-            self._group.create_task(Promoter(self._broker, queue, self._rng).run())
-            self._group.create_task(Reaper(self._broker, queue, self._observer, self._rng).run())
+            self._group.create_task(Promoter(self._broker, queue, self._contact).run())
+            self._group.create_task(Reaper(self._broker, queue, self._observer, self._contact).run())
 
 
 class Keeper:
@@ -66,7 +65,7 @@ class Keeper:
         observer: Is told of redelivered messages.
         confirm: Sends one message to the supervisor.
         renew_s: Seconds between renewals of the living children's leases.
-        rng: Jitter.
+        contact: Waits while Redis is away.
     """
 
     def __init__(
@@ -76,10 +75,10 @@ class Keeper:
         observer: Observer,
         confirm: Callable[[dict[str, Any]], None],
         renew_s: float,
-        rng: Random,
+        contact: Contact,
     ) -> None:
         self._broker, self._maintenance, self._observer = broker, maintenance, observer
-        self._confirm, self._renew_s, self._rng = confirm, renew_s, rng
+        self._confirm, self._renew_s, self._contact = confirm, renew_s, contact
         self._living: Incarnations = ()
         self._orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -95,7 +94,7 @@ class Keeper:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(forever("renew", self._renew, self._rng))
+            group.create_task(forever(self._renew, self._contact))
             group.create_task(self._carry_out())
 
     async def _renew(self) -> float:
@@ -105,7 +104,6 @@ class Keeper:
         return self._renew_s
 
     async def _carry_out(self) -> None:
-        backoff = Backoff(self._rng, first_s=0.02)
         while True:
             message = await self._orders.get()
             while True:
@@ -113,10 +111,7 @@ class Keeper:
                     await self._reap(message["incarnations"])
                     break
                 except BrokerError as error:
-                    if backoff.failures == 0:
-                        log.warning("give-back waits for redis", extra={"error": str(error)})
-                    await asyncio.sleep(backoff.next_s())
-            backoff.reset()
+                    await self._contact.failed(error)
             self._confirm({"type": "reaped", "seq": message["seq"]})
 
     async def _reap(self, incarnations: Incarnations) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from random import Random
 from typing import Final
 
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker
 from asyncq.maintenance.loops import forever
 
@@ -26,18 +26,18 @@ class Promoter:
     Args:
         broker: Promotes.
         queue: The queue.
-        rng: Jitter of the back-off.
+        contact: Waits while Redis is away.
     """
 
-    def __init__(self, broker: Broker, queue: str, rng: Random) -> None:
-        self._broker, self._queue, self._rng = broker, queue, rng
+    def __init__(self, broker: Broker, queue: str, contact: Contact) -> None:
+        self._broker, self._queue, self._contact = broker, queue, contact
         self._rang = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled. Cost when idle: 1 BLPOP and 1 script every 5 s."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(forever(f"bell {self._queue}", self._listen, self._rng))
-            group.create_task(forever(f"promote {self._queue}", self._promote, self._rng))
+            group.create_task(forever(self._listen, self._contact))
+            group.create_task(forever(self._promote, self._contact))
 
     async def _listen(self) -> float:
         if await self._broker.due_bell(self._queue, BELL_S):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from random import Random
 from typing import Final
 
 from asyncq.core import clock
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer, Registered
 from asyncq.core.errors import BrokerError
 from asyncq.maintenance.loops import forever
@@ -78,7 +78,7 @@ class Reaper:
         broker: Reaps.
         queue: The queue.
         observer: Is told how many messages were handed back.
-        rng: Jitter of the back-off.
+        contact: Waits while Redis is away.
         exists: Whether a pid runs on this host.
     """
 
@@ -87,16 +87,22 @@ class Reaper:
         broker: Broker,
         queue: str,
         observer: Observer,
-        rng: Random,
+        contact: Contact,
         exists: Callable[[int], bool] = process_exists,
     ) -> None:
-        self._broker, self._queue, self._observer, self._rng, self._exists = broker, queue, observer, rng, exists
+        self._broker, self._queue, self._observer, self._contact, self._exists = (
+            broker,
+            queue,
+            observer,
+            contact,
+            exists,
+        )
         self._suspicion = Suspicion()
         self._drained_mono: dict[str, float] = {}
 
     async def run(self) -> None:
         """Until cancelled. Cost: 1 ZRANGE and 1 pipeline of EXISTS every second; 1 script per tombstone every 30 s."""
-        await forever(f"reap {self._queue}", self._round, self._rng)
+        await forever(self._round, self._contact)
 
     async def _round(self) -> float:
         try:

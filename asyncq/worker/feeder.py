@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Batch, Observer, Registration, Taken
-from asyncq.core.errors import BrokerError
+from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.core.settlement import RELEASE, Settlement
-from asyncq.worker.contact import Contact
 from asyncq.worker.lane import Lane, Rate
 from asyncq.worker.source import Delivery, Origin
 
@@ -30,6 +30,7 @@ GROUP_LIMIT: Final = 64
 GROUP_WAIT_S: Final = 0.002
 WAIT_S: Final = 5.0
 HUSH_RETRY_S: Final = 0.05
+REST_S: Final = 1.0
 
 
 class Feeder:
@@ -129,6 +130,8 @@ class Feeder:
 
     async def _serve(self, lane: Lane) -> None:
         """Write what waits; take as long as there is room and the queue gives all that was asked for."""
+        if lane.resting:
+            return
         again = bool(len(lane.batch)) or lane.rang or self._can_take(lane)
         while again and not lane.lost:
             again = await self._exchange(lane)
@@ -165,8 +168,7 @@ class Feeder:
         except BrokerError as error:
             lane.put_back(batch)
             lane.rang = rang
-            await self._contact.failed(error)
-            self._kicked.set()  # again, but after the other queues: the trouble may be with this one alone
+            await self._rest(lane, error)
             return False
         self._contact.made()
         self._accept(lane, taken)
@@ -232,6 +234,20 @@ class Feeder:
             await asyncio.wait([bell], timeout=HUSH_RETRY_S)
 
     # -- trouble and leaving ------------------------------------------------------------------------------------
+
+    async def _rest(self, lane: Lane, error: BrokerError) -> None:
+        """Redis is away: wait. It refuses this queue alone: leave that out for a while, the others go on."""
+        if not isinstance(error, BrokerRefusedError):
+            await self._contact.failed(error)
+            self.kick()
+            return
+        self._contact.refused(error)
+        lane.resting = True
+        self._loop.call_later(REST_S, self._wake_up, lane)
+
+    def _wake_up(self, lane: Lane) -> None:
+        lane.resting = False
+        self.kick()
 
     def _lose(self, lane: Lane, unsent: int) -> None:
         """The incarnation was reaped: drop what was not started, refuse what comes later, count both."""

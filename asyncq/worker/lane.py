@@ -19,6 +19,7 @@ class Lane:
         held: Messages taken and not yet ended.
         empty: The last take found less than it asked for; the bell says when to ask again.
         rang: The bell rang: exchange even when nothing can be taken, so that the inbox is not forgotten.
+        resting: Redis refused the last exchange; the lane is left out for a moment.
         lost: The incarnation was reaped: whatever its handlers come to would be refused, so it is not even sent.
         lock: Held around every call on the registration except `wait` and `wake`.
         bell: The task that waits for the empty queue.
@@ -30,7 +31,7 @@ class Lane:
         self.queue = registration.queue
         self.batch = Batch()
         self.held = 0
-        self.empty = self.rang = self.lost = False
+        self.empty = self.rang = self.resting = self.lost = False
         self.lock = asyncio.Lock()
         self.bell: asyncio.Task[None] | None = None
         self.hush: asyncio.Task[None] | None = None

@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Slot
 from asyncq.core.errors import BrokerError
-from asyncq.worker.contact import Contact
 from asyncq.worker.feeder import Feeder
 
 log = logging.getLogger("asyncq.worker")

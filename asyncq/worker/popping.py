@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Popper
 from asyncq.core.errors import BrokerError
 from asyncq.core.settlement import RELEASE, Settlement
-from asyncq.worker.contact import Contact
 from asyncq.worker.source import Delivery, Origin
 
 WAIT_S: Final = 5.0

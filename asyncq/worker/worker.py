@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer, Slot
 from asyncq.core.errors import BrokerError
 from asyncq.core.nulls import NullObserver, NullSlot
@@ -20,7 +21,6 @@ from asyncq.core.outcome import Kind
 from asyncq.core.settlement import SettlementRules
 from asyncq.core.task import Registry
 from asyncq.worker.consumer import Consumer
-from asyncq.worker.contact import Contact
 from asyncq.worker.deadlines import tick
 from asyncq.worker.executor import Executor
 from asyncq.worker.feeder import Feeder
@@ -113,7 +113,7 @@ class Worker:
 
     async def run(self) -> None:
         """Consume until drained. Cancelling this coroutine hands everything back, too."""
-        contact = Contact(self._slot.set_redis_seen, self._rng)
+        contact = Contact(self._rng, self._slot.set_redis_seen)
         threads = Threads(self._settings.consumers)
         leases, source = self._make_source(contact)
         self._source = source

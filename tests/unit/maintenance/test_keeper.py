@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+from asyncq.core.contact import Contact
 from asyncq.core.nulls import NullObserver
 from asyncq.maintenance.keeper import Keeper, Maintenance
 from tests.support.memory_broker import MemoryBroker
@@ -15,8 +16,9 @@ from tests.support.states import until
 @asynccontextmanager
 async def keeping(broker: MemoryBroker) -> AsyncIterator[tuple[Keeper, list[dict[str, Any]]]]:
     confirmed: list[dict[str, Any]] = []
-    maintenance = Maintenance(broker, NullObserver(), Random(1))
-    keeper = Keeper(broker, maintenance, NullObserver(), confirmed.append, 0.01, Random(1))
+    contact = Contact(Random(1))
+    maintenance = Maintenance(broker, NullObserver(), contact)
+    keeper = Keeper(broker, maintenance, NullObserver(), confirmed.append, 0.01, contact)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(maintenance.run()), group.create_task(keeper.run())]
         yield keeper, confirmed

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from random import Random
 
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Registered
 from asyncq.core.nulls import NullObserver
 from asyncq.maintenance.reaper import Reaper, Suspicion, pid_of, process_exists
@@ -60,7 +61,7 @@ async def test_processes_of_this_host_that_are_gone_are_reaped_and_nobody_else()
         Registered("other:10:elsewhere", 0, True),
         Registered("host:12:tombstone", 5, False),
     ]
-    reaper = Reaper(broker, "q", NullObserver(), Random(1), exists=lambda pid: pid == 11)
+    reaper = Reaper(broker, "q", NullObserver(), Contact(Random(1)), exists=lambda pid: pid == 11)
     task = asyncio.ensure_future(reaper.run())
     try:
         await until(lambda: broker.reaped)

@@ -1,0 +1,33 @@
+"""What is said about Redis, and how often."""
+
+import logging
+from random import Random
+
+import pytest
+
+from asyncq.core.contact import Contact
+from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError
+
+
+async def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    answered: list[bool] = []
+    contact = Contact(Random(1), lambda: answered.append(True))
+    for _ in range(3):
+        await contact.failed(BrokerUnavailableError("nobody there"))
+    contact.made()
+    contact.made()
+
+    assert ["redis is away, trying again", "redis is back"] == [record.message for record in caplog.records]
+    assert "nobody there" == caplog.records[0].error  # type: ignore[attr-defined]
+    assert [True, True] == answered
+
+
+async def test_each_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    contact = Contact(Random(1))
+    for text in ("wrong type", "no rights", "wrong type"):
+        await contact.failed(BrokerRefusedError(text))
+        contact.made()
+
+    said = [record.error for record in caplog.records if record.levelno == logging.ERROR]  # type: ignore[attr-defined]
+    assert ["wrong type", "no rights"] == said
