@@ -101,6 +101,7 @@ class Keeper:
         for wid, queues in self._living:
             for queue in queues:
                 await self._broker.renew(queue, wid)
+                self._contact.made()
         return self._renew_s
 
     async def _carry_out(self) -> None:

@@ -13,7 +13,7 @@ async def forever(step: Callable[[], Awaitable[float]], contact: Contact) -> Non
     """Run `step` until cancelled.
 
     Args:
-        step: Does one round and returns the seconds until the next.
+        step: Does one round, tells `contact` when Redis answered, and returns the seconds until the next.
         contact: Waits while Redis is away.
     """
     while True:
@@ -22,5 +22,4 @@ async def forever(step: Callable[[], Awaitable[float]], contact: Contact) -> Non
         except BrokerError as error:
             await contact.failed(error)
         else:
-            contact.made()
             await asyncio.sleep(pause_s)

@@ -40,12 +40,15 @@ class Promoter:
             group.create_task(forever(self._promote, self._contact))
 
     async def _listen(self) -> float:
-        if await self._broker.due_bell(self._queue, BELL_S):
+        rang = await self._broker.due_bell(self._queue, BELL_S)
+        self._contact.made()
+        if rang:
             self._rang.set()
         return 0.0
 
     async def _promote(self) -> float:
         moved, next_ms = await self._broker.promote(self._queue)
+        self._contact.made()
         if moved:
             log.debug("promoted", extra={"queue": self._queue, "count": moved})
         pause_s = IDLE_S if next_ms is None else min(IDLE_S, next_ms / 1000)

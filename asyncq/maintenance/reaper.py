@@ -107,6 +107,7 @@ class Reaper:
     async def _round(self) -> float:
         try:
             rows = await self._broker.registered(self._queue)
+            self._contact.made()
             await self._reap_gone(rows)
             for wid in self._suspicion.sample(rows, clock.mono_s()):
                 await self._reap(wid, forced=False, why="lease expired")

@@ -1,10 +1,13 @@
 """The keeper: carries out the supervisor's orders, also when Redis is away for a while."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
+
+import pytest
 
 from asyncq.core.contact import Contact
 from asyncq.core.nulls import NullObserver
@@ -76,6 +79,17 @@ async def test_the_leases_of_the_living_are_renewed_and_of_nobody_else() -> None
         await until(lambda: len(broker.renewed) > 2)
 
     assert {("q", "w2")} == set(broker.renewed)
+
+
+async def test_nobody_is_told_that_redis_is_back_before_it_answered(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    broker = MemoryBroker()
+    broker.away = True
+    async with keeping(broker) as (keeper, _):
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]]})
+        await until(lambda: broker.trips > 6)  # renewing nobody meanwhile, which always works
+
+    assert ["redis is away, trying again"] == [record.message for record in caplog.records]
 
 
 async def test_an_order_that_comes_before_the_loops_run_is_not_lost() -> None:
