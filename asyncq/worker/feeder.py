@@ -14,12 +14,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Batch, Observer, Registration, Taken
 from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.core.settlement import RELEASE, Settlement
+from asyncq.worker.bell import Bell
 from asyncq.worker.lane import Lane, Rate
 from asyncq.worker.source import Delivery, Origin
 
@@ -28,8 +30,6 @@ log = logging.getLogger("asyncq.worker")
 AHEAD_S: Final = 0.010
 GROUP_LIMIT: Final = 64
 GROUP_WAIT_S: Final = 0.002
-WAIT_S: Final = 5.0
-HUSH_RETRY_S: Final = 0.05
 REST_S: Final = 1.0
 
 
@@ -104,6 +104,7 @@ class Feeder:
     def add(self, registration: Registration) -> Lane:
         """Begin to serve a registration."""
         lane = Lane(registration)
+        lane.bell = Bell(registration, self._contact, partial(self._bell_ended, lane))
         self.lanes.append(lane)
         self.kick()
         return lane
@@ -204,34 +205,16 @@ class Feeder:
         if lane.lost or not self._taking:
             return
         full = self.outstanding >= self._consumers
-        if lane.empty and lane.bell is None and not full:
-            lane.bell = self._loop.create_task(self._wait(lane), name=f"bell {lane.queue}")
-        elif full and lane.empty:
+        if lane.empty and not full:
+            lane.bell.listen()
+        elif lane.empty:
             lane.empty = False  # ask again as soon as a consumer is free
-            if lane.bell is not None:
-                lane.hush = self._loop.create_task(self._hush(lane), name=f"hush {lane.queue}")
-                lane.hush.add_done_callback(_look)
+            lane.bell.hush_soon()
 
-    async def _wait(self, lane: Lane) -> None:
-        try:
-            while lane.empty and self._taking and not lane.lost:
-                if await lane.registration.wait(WAIT_S):
-                    lane.rang = True
-                    break
-                self._contact.made()
-        except BrokerError as error:
-            await self._contact.failed(error)
-        finally:
-            lane.bell = None
-            lane.empty = False
-            self.kick()
-
-    async def _hush(self, lane: Lane) -> None:
-        """End the wait on the server and have its reply read: a wait that is merely dropped could still swallow a
-        message. Repeated, because the wake-up may overtake the wait."""
-        while (bell := lane.bell) is not None:
-            await lane.registration.wake()
-            await asyncio.wait([bell], timeout=HUSH_RETRY_S)
+    def _bell_ended(self, lane: Lane, rang: bool) -> None:
+        lane.rang = lane.rang or rang
+        lane.empty = False
+        self.kick()
 
     # -- trouble and leaving ------------------------------------------------------------------------------------
 
@@ -252,6 +235,7 @@ class Feeder:
     def _lose(self, lane: Lane, unsent: int) -> None:
         """The incarnation was reaped: drop what was not started, refuse what comes later, count both."""
         lane.lost = True
+        lane.bell.stop()
         self.lanes.remove(lane)
         kept = [delivery for delivery in self.ready if delivery[0] is not lane]
         dropped = len(self.ready) - len(kept)
@@ -276,8 +260,8 @@ class Feeder:
 
     async def quiet(self) -> None:
         """End every wait on the server. Raises BrokerError when Redis is away; the waits have ended then, too."""
-        for lane in self.lanes:
-            await self._hush(lane)
+        for lane in list(self.lanes):
+            await lane.bell.hush()
 
     async def leave(self) -> int:
         """Write what is left, withdraw every registration. Returns how many messages went back. May be repeated.
@@ -297,9 +281,3 @@ class Feeder:
             await lane.registration.close()
             self.lanes.remove(lane)
         return returned
-
-
-def _look(task: asyncio.Task[None]) -> None:
-    """A failed wake-up needs no more than this: the wait ends by itself within seconds."""
-    if not task.cancelled():
-        task.exception()

@@ -7,6 +7,7 @@ import math
 from typing import Final
 
 from asyncq.core.doors import Batch, Registration
+from asyncq.worker.bell import Bell
 
 MEMORY_S: Final = 0.1
 
@@ -22,8 +23,7 @@ class Lane:
         resting: Redis refused the last exchange; the lane is left out for a moment.
         lost: The incarnation was reaped: whatever its handlers come to would be refused, so it is not even sent.
         lock: Held around every call on the registration except `wait` and `wake`.
-        bell: The task that waits for the empty queue.
-        hush: The task that ends that wait.
+        bell: Waits for the empty queue; given by the feeder.
     """
 
     def __init__(self, registration: Registration) -> None:
@@ -33,8 +33,8 @@ class Lane:
         self.held = 0
         self.empty = self.rang = self.resting = self.lost = False
         self.lock = asyncio.Lock()
-        self.bell: asyncio.Task[None] | None = None
-        self.hush: asyncio.Task[None] | None = None
+
+    bell: Bell
 
     def put_back(self, batch: Batch) -> None:
         """An exchange failed: its settlements are sent again, before the ones that came since."""

@@ -1,0 +1,56 @@
+"""The bell: rings once for a message, is silent after it was hushed, and is never in two waits."""
+
+import asyncio
+from random import Random
+
+from asyncq.core.contact import Contact
+from asyncq.worker.bell import Bell
+from tests.support.memory_broker import MemoryBroker
+from tests.support.states import until
+
+
+async def make() -> tuple[MemoryBroker, Bell, list[bool]]:
+    broker, ends = MemoryBroker(), []
+    registration = await broker.register("q", "w1")
+    return broker, Bell(registration, Contact(Random(1)), ends.append), ends
+
+
+async def test_it_rings_when_a_message_comes() -> None:
+    broker, bell, ends = await make()
+    bell.listen()
+    bell.listen()
+    await until(lambda: broker.registrations[0].waiting)
+    broker.queues["q"].push(b"x")
+    await until(lambda: ends)
+
+    assert [True] == ends
+
+
+async def test_it_is_silent_after_it_was_hushed() -> None:
+    broker, bell, ends = await make()
+    bell.listen()
+    await until(lambda: broker.registrations[0].waiting)
+    async with asyncio.timeout(2):
+        await bell.hush()
+
+    assert ([False], False) == (ends, broker.registrations[0].waiting)
+
+
+async def test_whoever_listens_again_is_not_hushed_by_an_older_wish() -> None:
+    broker, bell, ends = await make()
+    bell.listen()
+    await until(lambda: broker.registrations[0].waiting)
+    bell.hush_soon()
+    bell.listen()
+    await until(lambda: broker.registrations[0].waiting)
+    broker.queues["q"].push(b"x")
+    await until(lambda: True in ends)
+
+
+async def test_an_outage_ends_the_wait() -> None:
+    broker, bell, ends = await make()
+    broker.away = True
+    bell.listen()
+    await until(lambda: ends)
+
+    assert [False] == ends
