@@ -22,7 +22,7 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 class TextFormatter(logging.Formatter):
-    """`12:00:01.123 INFO worker[0] task retried id=... delay_s=0.7`"""
+    """`12:00:01.123 INFO worker[0] task retried id=... delay_s=0.7 error="ValueError: no"`"""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -30,11 +30,21 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        fields = "".join(f" {key}={value}" for key, value in fields_of(record).items())
+        fields = "".join(f" {key}={_shown(value)}" for key, value in fields_of(record).items())
         line = f"{clock}.{int(record.msecs):03d} {record.levelname} {self.process} {record.getMessage()}{fields}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
+
+
+def _shown(value: object) -> str:
+    """As it is, or in double quotes when it would not read as one word."""
+    text = str(value)
+    return (
+        json.dumps(text, ensure_ascii=False)
+        if not text or any(sign.isspace() or sign == '"' for sign in text)
+        else text
+    )
 
 
 class JsonFormatter(logging.Formatter):

@@ -130,8 +130,8 @@ def _failed(kind: Kind, error: BaseException) -> Outcome:
 
 
 def _one_line(error: BaseException) -> str:
-    lines = traceback.format_exception_only(error)
-    return _sayable(lines[-1].strip()[:MAX_ERROR_CHARS])
+    last = traceback.format_exception_only(error)[-1]
+    return _sayable(" ".join(last.split())[:MAX_ERROR_CHARS])
 
 
 def _format(error: BaseException) -> str:

@@ -167,13 +167,14 @@ async def test_an_error_that_json_cannot_say_is_retried_like_any_other() -> None
 
     @bench.registry.task("odd")
     async def odd(payload: object) -> None:
-        raise ValueError("\ud800")
+        raise ValueError("\ud800\n  second line")
 
     async with working(bench):
         broker.queues["q"].push(message("odd"))
         await until(lambda: broker.queues["q"].scheduled)
 
-    assert b"ud800" in broker.queues["q"].scheduled[0][1]
+    (error,) = json.loads(broker.queues["q"].scheduled[0][1])["errors"]
+    assert error["error"] == "ValueError: \\ud800 second line"
 
 
 async def test_a_handler_says_what_becomes_of_its_message() -> None:
