@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from functools import partial
 from random import Random
 
 import uvloop
@@ -65,7 +64,7 @@ def run_keeper(context: ChildContext) -> int:
 
 
 async def _keep(context: ChildContext, args: ChildArgs) -> int:
-    stop = _stop_event(context)
+    stop = _stop_event()
     contact = Contact(Random())
     broker = rooms.make_broker(args.settings, args.redis_url, "keeper")
     recorder = Recorder(args.segment.region(context.page.index), ())
@@ -73,7 +72,8 @@ async def _keep(context: ChildContext, args: ChildArgs) -> int:
     keeper = Keeper(broker, maintenance, recorder, context.channel.send, rooms.renew_s(args.settings), contact)
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(maintenance.run()), group.create_task(keeper.run())]
+            services = (maintenance.run(), keeper.run(), _beat(context))
+            tasks = [group.create_task(service) for service in services]
             _on_messages(context, keeper.order, stop)
             context.channel.send({"type": "ready"})
             await stop.wait()
@@ -91,7 +91,7 @@ def run_admin(context: ChildContext) -> int:
 
 
 async def _answer(context: ChildContext, args: ChildArgs) -> int:
-    stop = _stop_event(context)
+    stop = _stop_event()
     inspector = RedisInspector(ConnectionSettings(args.redis_url))
     sources = AdminSources(
         fleet=lambda: fleet_view(args.scoreboard.snapshot()),
@@ -103,8 +103,11 @@ async def _answer(context: ChildContext, args: ChildArgs) -> int:
     _on_messages(context, lambda message: None, stop)
     context.channel.send({"type": "ready"})
     try:
-        with socket.socket(fileno=os.dup(args.listener_fd)) as listener:
-            await serve(create_app(sources), listener, stop)
+        async with asyncio.TaskGroup() as group:
+            beat = group.create_task(_beat(context))
+            with socket.socket(fileno=os.dup(args.listener_fd)) as listener:
+                await serve(create_app(sources), listener, stop)
+            beat.cancel()
     finally:
         await inspector.close()
     return EXIT_OK
@@ -130,20 +133,17 @@ def _await_embedded(args: ChildArgs) -> None:
         wait_ready(args.embedded_plan, EMBEDDED_BOOT_S)
 
 
-def _stop_event(context: ChildContext) -> asyncio.Event:
+def _stop_event() -> asyncio.Event:
+    """Set by the signals that end a helper."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, stop.set)
-    loop.create_task(_beat(context), name="beat").add_done_callback(partial(_end, stop))
     return stop
 
 
-def _end(stop: asyncio.Event, task: asyncio.Task[None]) -> None:
-    stop.set()
-
-
 async def _beat(context: ChildContext) -> None:
+    """The loop lives: said from the loop itself."""
     while True:
         context.page.beat()
         await asyncio.sleep(0.5)
