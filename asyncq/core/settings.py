@@ -140,7 +140,7 @@ CATALOGUE: Final[tuple[Setting, ...]] = (
         "watchdog",
         parse.duration(1),
         20.0,
-        "A worker whose event loop stands still this long is replaced.",
+        "A worker whose event loop stands still this long does not count as alive.",
         **_SECONDS,
     ),
     _row(

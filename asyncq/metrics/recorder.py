@@ -40,7 +40,7 @@ class _Row:
 class Recorder:
     """core.doors.Observer over one region.
 
-    `finished` costs about 0.4 us for a success. Every `started` must be followed by one `finished` or one
+    Every `started` must be followed by one `finished` or one
     `not_run` of the same queue, or the number of running attempts is wrong.
 
     Args:
