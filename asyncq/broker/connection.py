@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
 from asyncq.core.errors import ConfigurationError
+from asyncq.core.redaction import redact
 
 _URL_OPTIONS: Final = frozenset(("host", "port", "path", "db", "username", "password", "connection_class"))
 _EXAMPLES: Final = "redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path/to/socket?db=0"
@@ -46,7 +47,7 @@ class ConnectionSettings:
     @property
     def address(self) -> str:
         """The URL without its password, for sentences and logs."""
-        return redacted(self.url)
+        return redact(self.url)
 
 
 class AsyncLink(Protocol):
@@ -69,12 +70,6 @@ class SyncLink(Protocol):
     def send_packed_command(self, command: list[bytes], check_health: bool) -> None: ...
     def read_response(self) -> Any: ...
     def disconnect(self) -> None: ...
-
-
-def redacted(url: str) -> str:
-    """A Redis URL as people may see it: nothing before the last @ (a password may hold any sign), no query."""
-    scheme, _, rest = url.partition("?")[0].partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _parse(url: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def start(plan: EmbeddedPlan) -> EmbeddedServer:
         ConfigurationError: the data or socket folder cannot be used.
         BrokerUnavailableError: it did not come up; the sentence holds its last words.
 
-    Cost: PINGs until it answers, about 10 to 40 ms.
+    Cost: PINGs until it answers.
     """
     if plan.running:
         return EmbeddedServer(plan, None)

@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from asyncq.broker import embedded
 from asyncq.broker.ping import ping
-from asyncq.core import parse
 from asyncq.core.errors import BrokerUnavailableError
+from asyncq.core.redaction import redact
 from asyncq.core.settings import Loaded, Settings
 
 LOCALHOST: Final = ("127.0.0.1", 6379)
@@ -47,7 +47,7 @@ def resolve_redis(settings: Settings, folder: Path) -> RedisChoice:
     Cost: no Redis call when a URL is set, else at most 2 PINGs.
     """
     if settings.redis_url is not None:
-        shown = parse.redact(settings.redis_url)
+        shown = redact(settings.redis_url)
         return RedisChoice(kind="named", url=settings.redis_url, sentence=f"Redis at {shown}")
     local = ping(LOCALHOST, _PING_TIMEOUT_S)
     if local.startswith(("+PONG", "-LOADING")):

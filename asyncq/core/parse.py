@@ -159,11 +159,3 @@ def _redis_url(raw: object) -> str:
 NAMES: Final = Parser(f"queue names ({QUEUE_NAME_RULE}), separated by commas", _names, "NAME")
 MODULE: Final = Parser("a module name such as tasks or shop.tasks (no .py, no path)", _module, "MODULE")
 REDIS_URL: Final = Parser("a URL such as redis://host:6379/0, rediss://... or unix:///...", _redis_url, "URL")
-
-
-def redact(value: str) -> str:
-    """The same text without credentials: what stands before the last @, and a `password=` argument."""
-    if "@" in value:
-        scheme = re.match(r"['\"]?\w+://", value)
-        value = (scheme[0] if scheme else "") + "***@" + value.rpartition("@")[2]
-    return re.sub(r"([?&]password=)[^&'\"]*", r"\1***", value)

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from asyncq.core import parse, settings_file
 from asyncq.core.errors import ConfigurationError
+from asyncq.core.redaction import redact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class Setting:
                 return ",".join(value)
             case float():
                 return f"{value:g}"
-        return parse.redact(str(value)) if self.secret else str(value)
+        return redact(str(value)) if self.secret else str(value)
 
 
 def _row(name: str, key: str, parser: parse.Parser, default: Any, text: str, **more: Any) -> Setting:
@@ -255,7 +256,7 @@ def _parsed(setting: Setting, found: _Found) -> object:
     try:
         return setting.parser.read(found.raw)
     except ValueError:
-        raw = parse.redact(f"{found.raw!r}") if setting.secret else f"{found.raw!r}"
+        raw = redact(f"{found.raw!r}") if setting.secret else f"{found.raw!r}"
         raise ConfigurationError(
             f"{setting.flag}: expected {setting.parser.expected}, found {raw} (from {found.origin})"
         ) from None

@@ -5,27 +5,13 @@ from typing import Any
 
 import pytest
 
-from asyncq.broker.connection import ConnectionSettings, async_connection, redacted, sync_connection
+from asyncq.broker.connection import ConnectionSettings, async_connection, sync_connection
 from asyncq.core.errors import ConfigurationError
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://user:se:cret@host:6379/1", "redis://host:6379/1"),
-        ("rediss://:secret@host", "rediss://host"),
-        ("unix:///run/redis.sock?db=2&password=secret", "unix:///run/redis.sock"),
-        ("redis://user:se/cr@et@host/0", "redis://host/0"),
-        ("redis://us%40er:s%40cret@host/0", "redis://host/0"),
-    ],
-)
-def test_no_secret_is_shown_when_an_address_is_printed(url: str, shown: str) -> None:
-    assert redacted(url) == shown
 
 
 def test_no_secret_is_shown_when_settings_are_printed() -> None:
     settings = ConnectionSettings("redis://user:secret@host:6379/1")
-    assert settings.address == "redis://host:6379/1"
+    assert settings.address == "redis://***@host:6379/1"
     assert "secret" not in repr(settings)
 
 

@@ -1,0 +1,23 @@
+"""No password reaches a person's eyes."""
+
+import pytest
+
+from asyncq.core.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://user:se:cret@host:6379/1", "redis://***@host:6379/1"),
+        ("rediss://:secret@host", "rediss://***@host"),
+        ("redis://user:se/cr@et@host/0", "redis://***@host/0"),
+        ("redis://us%40er:s%40cret@host/0", "redis://***@host/0"),
+        ("unix:///run/redis.sock?db=2&password=secret", "unix:///run/redis.sock?db=2&password=***"),
+        ("rediss://host?ssl_password=secret&db=1", "rediss://host?ssl_password=***&db=1"),
+        ("'http://me:secret@host'", "'http://***@host'"),
+        ("me:secret@host", "***@host"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+    ],
+)
+def test_credentials_are_replaced_and_nothing_else(text: str, shown: str) -> None:
+    assert shown == redact(text)
