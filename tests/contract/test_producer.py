@@ -71,7 +71,7 @@ async def test_outcome_is_unknown_and_nothing_is_sent_again_when_the_reply_is_lo
 @both
 async def test_error_says_that_nothing_happened_when_nobody_listens(redis_url: str, kind: Kind) -> None:
     producer = kind(ConnectionSettings("redis://user:secret@127.0.0.1:1/0"))
-    with pytest.raises(BrokerUnavailableError, match=r"cannot reach Redis at redis://\\*\\*\\*@127.0.0.1:1/0") as caught:
+    with pytest.raises(BrokerUnavailableError, match=r"cannot reach Redis at redis://\*{3}@127.0.0.1:1/0") as caught:
         await producer.push("q", b"a")
     assert "secret" not in str(caught.value)
     await producer.close()
