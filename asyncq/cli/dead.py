@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asyncq.cli import output
+from asyncq.cli.asking import ask
 from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
 from asyncq.cli.queues import queues_of
 
 if TYPE_CHECKING:  # brings redis-py
-    from asyncq.broker.inspector import DeadRecord
+    from asyncq.broker.inspector import DeadRecord, RedisInspector
 
 
 @click.command("dead", short_help="Show the dead letters.")
@@ -34,19 +35,10 @@ def dead_command(limit: int, as_json: bool, **flags: Any) -> None:
 
 
 def _look(url: str, queues: tuple[str, ...], limit: int) -> dict[str, list[DeadRecord]]:
-    import asyncio  # as what follows: only when it runs
+    async def letters(inspector: RedisInspector) -> dict[str, list[DeadRecord]]:
+        return {queue: await inspector.dead_letters(queue, limit) for queue in queues}
 
-    from asyncq.broker.connection import ConnectionSettings
-    from asyncq.broker.inspector import RedisInspector
-
-    async def look() -> dict[str, list[DeadRecord]]:
-        inspector = RedisInspector(ConnectionSettings(url))
-        try:
-            return {queue: await inspector.dead_letters(queue, limit) for queue in queues}
-        finally:
-            await inspector.close()
-
-    return asyncio.run(look())
+    return ask(url, letters)
 
 
 def _text(record: DeadRecord) -> str:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asyncq.cli import output
+from asyncq.cli.asking import ask
 from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
 from asyncq.cli.queues import queues_of
 
-if TYPE_CHECKING:  # the doors bring orjson
+if TYPE_CHECKING:  # bring redis-py and orjson
+    from asyncq.broker.inspector import RedisInspector
     from asyncq.core.doors import QueueStats
 
 _HEADS = ("queue", "ready", "scheduled", "due", "in flight", "dead", "workers", "oldest")
@@ -38,19 +40,10 @@ def stats_command(watch: float | None, as_json: bool, **flags: Any) -> None:
 
 
 def _look(url: str, queues: tuple[str, ...]) -> list[QueueStats]:
-    import asyncio  # as what follows: only when it runs
+    async def sizes(inspector: RedisInspector) -> list[QueueStats]:
+        return [await inspector.stats(queue) for queue in queues]
 
-    from asyncq.broker.connection import ConnectionSettings
-    from asyncq.broker.inspector import RedisInspector
-
-    async def look() -> list[QueueStats]:
-        inspector = RedisInspector(ConnectionSettings(url))
-        try:
-            return [await inspector.stats(queue) for queue in queues]
-        finally:
-            await inspector.close()
-
-    return asyncio.run(look())
+    return ask(url, sizes)
 
 
 def _show(found: list[QueueStats], as_json: bool, *, clear: bool) -> None:
