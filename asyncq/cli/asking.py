@@ -1,6 +1,6 @@
 """One question to Redis from a command that has no event loop: inspector made, asked, closed.
 
-Called by `stats` and `dead`. What it needs is imported when it runs, because the supervisor's parent loads the commands.
+Called by `stats` and `dead`. What it needs is imported when it runs: the supervisor's parent loads the commands.
 """
 
 from __future__ import annotations
