@@ -10,6 +10,7 @@ import redis
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from asyncq.broker import embedded, embedded_binary
+from tests.support.states import wait_until
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,11 +33,21 @@ def redis_socket(redis_server: str) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_socket: str) -> Iterator[str]:
-    """URL of an empty database on the real server."""
+    """URL of an empty database on the real server; nobody may still be connected when the test has ended."""
     client = redis.Redis(unix_socket_path=redis_socket)
     client.flushall()
     yield f"unix://{redis_socket}"
-    client.close()
+    try:
+        wait_until(lambda: not strangers(client), timeout_s=5.0)
+    except AssertionError:
+        pytest.fail(f"connections that the test left open: {strangers(client)}")
+    finally:
+        client.close()
+
+
+def strangers(client: redis.Redis) -> list[str]:
+    """Names of the connections to the server besides this one."""
+    return [row["name"] for row in client.client_list() if int(row["id"]) != client.client_id()]
 
 
 @pytest.fixture

@@ -150,13 +150,17 @@ class AsyncWire:
 
 
 class BlockingLine:
-    """One connection for one blocking call at a time, which `wake` can end early without losing its reply."""
+    """One connection for one blocking call at a time, which `wake` can end early without losing its reply.
+
+    After `close` it stays closed, also when a call was just about to open the connection.
+    """
 
     def __init__(self, settings: ConnectionSettings, client_name: str) -> None:
         self._settings = settings
         self._client_name = client_name
         self._connection: AsyncLink | None = None
         self._client_id = 0
+        self._closed = False
         self._call = 0
         self._calling = False
         self._sent = False
@@ -181,7 +185,7 @@ class BlockingLine:
                 await connection.send_packed_command([pack(command)], check_health=False)
                 reply = await _read(connection)
         except BaseException as error:
-            await self.close()
+            await self._drop()
             if isinstance(error, CALL_ERRORS):
                 raise translate(error, self._settings.address, sent=self._sent) from error
             raise
@@ -202,17 +206,34 @@ class BlockingLine:
             await asyncio.sleep(_UNBLOCK_AGAIN_S)
 
     async def close(self) -> None:
-        """Close the connection; the next call opens another. No Redis call."""
+        """Close the connection for good; a running call, and every later one, fails. No Redis call."""
+        self._closed = True
+        await self._drop()
+
+    async def _drop(self) -> None:
+        """Close the connection; the next call opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
 
     async def _connected(self) -> AsyncLink:
         if self._connection is not None and not _is_open(self._connection):
-            await self.close()
+            await self._drop()
         if self._connection is None:
-            self._connection = async_connection(self._settings, self._client_name)
-            await self._connection.connect()
-            await self._connection.send_packed_command([pack(("CLIENT", "ID"))], check_health=False)
-            self._client_id = await self._connection.read_response()
+            self._connection = await self._opened()
         return self._connection
+
+    async def _opened(self) -> AsyncLink:
+        """A new connection whose number at the server is known."""
+        connection = async_connection(self._settings, self._client_name)
+        try:
+            if not self._closed:
+                await connection.connect()
+                await connection.send_packed_command([pack(("CLIENT", "ID"))], check_health=False)
+                self._client_id = await connection.read_response()
+            if self._closed:
+                raise ConnectionError("closed by this process")
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection

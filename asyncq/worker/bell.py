@@ -6,8 +6,8 @@ One per lane. A wait is never just dropped: what it would still move out of the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Registration
@@ -29,7 +29,7 @@ class Bell:
     def __init__(self, registration: Registration, contact: Contact, on_end: Callable[[bool], None]) -> None:
         self._registration, self._contact, self._on_end = registration, contact, on_end
         self._waiting: asyncio.Task[None] | None = None
-        self._hushing: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._wanted = False
 
     def listen(self) -> None:
@@ -46,8 +46,7 @@ class Bell:
         """As `hush`, without waiting for it."""
         self.stop()
         if self._waiting is not None:
-            self._hushing = asyncio.get_running_loop().create_task(self.hush(), name="hush")
-            self._hushing.add_done_callback(_look)
+            self._in_background(self.hush(), "hush")
 
     async def hush(self) -> None:
         """End the wait on the server and have its reply read. Repeated, because the wake-up may overtake the wait.
@@ -61,6 +60,29 @@ class Bell:
         while not self._wanted and (waiting := self._waiting) is not None:
             await self._registration.wake()
             await asyncio.wait([waiting], timeout=HUSH_RETRY_S)
+
+    async def close(self) -> None:
+        """Drop a wait that `hush` could not end, and close its connection. Only when its inbox is somebody's care."""
+        self.stop()
+        if (waiting := self._waiting) is not None:
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        await self._registration.close()
+
+    def close_soon(self) -> None:
+        """Hush, then close, without waiting for it."""
+        self.stop()
+        self._in_background(self._hush_and_close(), "close bell")
+
+    async def _hush_and_close(self) -> None:
+        try:
+            await self.hush()
+        finally:
+            await self.close()
+
+    def _in_background(self, ending: Coroutine[Any, Any, None], name: str) -> None:
+        self._ending = asyncio.get_running_loop().create_task(ending, name=name)
+        self._ending.add_done_callback(_look)
 
     async def _wait(self) -> None:
         rang = False

@@ -235,7 +235,7 @@ class Feeder:
     def _lose(self, lane: Lane, unsent: int) -> None:
         """The incarnation was reaped: drop what was not started, refuse what comes later, count both."""
         lane.lost = True
-        lane.bell.stop()
+        lane.bell.close_soon()
         self.lanes.remove(lane)
         kept = [delivery for delivery in self.ready if delivery[0] is not lane]
         dropped = len(self.ready) - len(kept)
@@ -264,13 +264,16 @@ class Feeder:
             await lane.bell.hush()
 
     async def leave(self) -> int:
-        """Write what is left, withdraw every registration. Returns how many messages went back. May be repeated.
+        """End the waits, write what is left, withdraw every registration. May be repeated.
+
+        Returns: how many messages went back.
 
         Raises:
             BrokerError: Redis is away; what this process held is handed back by a reap.
         """
         returned = 0
         for lane in list(self.lanes):
+            await lane.bell.hush()  # a worker that was cancelled comes here without `quiet`
             try:
                 if len(lane.batch):
                     await lane.registration.exchange(lane.batch, 0, 0)
@@ -278,6 +281,11 @@ class Feeder:
                 returned += await lane.registration.withdraw()
             except LookupError:
                 log.warning("lease lost", extra={"queue": lane.queue, "wid": lane.registration.wid})
-            await lane.registration.close()
+            await lane.bell.close()
             self.lanes.remove(lane)
         return returned
+
+    async def close(self) -> None:
+        """See Source.close."""
+        for lane in self.lanes:
+            await lane.bell.close()

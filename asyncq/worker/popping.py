@@ -163,7 +163,9 @@ class Popping:
 
     async def leave(self) -> int:
         """See Source.leave. Raises BrokerError when Redis is away: unwritten retries are lost with the process."""
-        returned = await self._write()
+        return await self._write()
+
+    async def close(self) -> None:
+        """See Source.close."""
         for popper in self._poppers:
             await popper.close()
-        return returned

@@ -55,5 +55,8 @@ class Source(Protocol):
     async def leave(self) -> int:
         """Write what is left and leave; returns how many messages went back. After `run` ended; may be repeated."""
 
+    async def close(self) -> None:
+        """Close the connections, also when leaving failed. No Redis call."""
+
     def grow(self, count: int) -> None:
         """There are `count` consumers more."""

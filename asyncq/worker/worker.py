@@ -132,8 +132,11 @@ class Worker:
                 for task in consumers + services:
                     task.cancel()
         finally:
-            await self._leave(source, contact)
-            threads.close()
+            try:
+                await self._leave(source, contact)
+            finally:
+                await source.close()
+                threads.close()
 
     def _make_source(self, contact: Contact) -> tuple[Leases | None, Source]:
         settings = self._settings

@@ -8,6 +8,7 @@ import redis
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.doors import Batch
+from asyncq.core.errors import BrokerUnavailableError
 from tests.contract.conftest import Register
 from tests.support.lua import keyspace
 from tests.support.states import until
@@ -64,6 +65,28 @@ async def test_wake_is_harmless_when_nobody_waits(raw_redis: redis.Redis, regist
     registration = await register()
     await registration.wake()
     assert await registration.wait(0.02) is False
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_close_takes_the_connection_along_however_far_the_wait_has_come(
+    raw_redis: redis.Redis, register: Register, turns: int
+) -> None:
+    registration = await register()
+    bell = asyncio.ensure_future(registration.wait(30.0))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await registration.close()
+    with pytest.raises(BrokerUnavailableError):
+        await asyncio.wait_for(bell, 2.0)
+    name = f"asyncq:{registration.wid}"
+    await until(lambda: not [row for row in raw_redis.client_list() if row["name"] == name])
+
+
+async def test_wait_fails_after_close(raw_redis: redis.Redis, register: Register) -> None:
+    registration = await register()
+    await registration.close()
+    with pytest.raises(BrokerUnavailableError, match="closed by this process"):
+        await registration.wait(30.0)
 
 
 async def test_inbox_goes_back_when_the_worker_is_full(raw_redis: redis.Redis, register: Register) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+import redis
 
 from examples.signup.event import problem_with
 
@@ -45,6 +46,14 @@ def serving(redis_url):
 def service(redis_socket):
     with serving(f"unix://{redis_socket}") as url:
         yield url
+
+
+@pytest.fixture
+def redis_url(redis_socket):
+    """As in every test, but the service of this module keeps its connection from one test to the next."""
+    with redis.Redis(unix_socket_path=redis_socket) as client:
+        client.flushall()
+    return f"unix://{redis_socket}"
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class MemoryRegistration:
         self.queue, self.wid, self._broker = queue, wid, broker
         self._tokens = itertools.count(1)
         self._woken = asyncio.Event()
-        self.waiting = False
+        self.waiting = self.closed = False
         self.exchanges: list[tuple[int, int, int]] = []
 
     @property
@@ -96,7 +96,8 @@ class MemoryRegistration:
             self._store.ready.appendleft(raw)
         return len(mine)
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        self.closed = True
 
 
 class MemoryPopper:

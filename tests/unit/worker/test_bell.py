@@ -54,3 +54,23 @@ async def test_an_outage_ends_the_wait() -> None:
     await until(lambda: ends)
 
     assert [False] == ends
+
+
+async def test_closing_ends_a_wait_that_nobody_hushed() -> None:
+    broker, bell, ends = await make()
+    bell.listen()
+    await until(lambda: broker.registrations[0].waiting)
+    async with asyncio.timeout(2):
+        await bell.close()
+
+    assert ([False], False, True) == (ends, broker.registrations[0].waiting, broker.registrations[0].closed)
+
+
+async def test_closing_soon_hushes_first_and_closes_also_when_that_failed() -> None:
+    broker, bell, ends = await make()
+    bell.listen()
+    await until(lambda: broker.registrations[0].waiting)
+    bell.close_soon()
+    await until(lambda: broker.registrations[0].closed)
+
+    assert [False] == ends
