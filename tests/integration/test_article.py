@@ -147,6 +147,19 @@ class TestWorkerCoroutines:
         assert 1 == raw_redis.llen("q2")
 
 
+async def test_nothing_is_left_in_redis_when_idle_workers_are_cancelled(
+    redis_url: str, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait on the server is ended first: a wait of unknown fate would need a tombstone for an hour."""
+    monkeypatch.setenv("ASYNCQ_REDIS_URL", redis_url)
+    crew = asyncio.ensure_future(simple.start_workers("q4", 3))
+    await until(lambda: any("b" in row["flags"] and ":" in row["name"][8:] for row in raw_redis.client_list()))
+    crew.cancel()
+    await asyncio.gather(crew, return_exceptions=True)
+
+    assert [] == list(raw_redis.keys("*"))
+
+
 def test_enqueue_works_from_many_event_loops_in_turn(
     redis_url: str, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
