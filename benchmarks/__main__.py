@@ -8,6 +8,7 @@ import platform
 import click
 
 from benchmarks import drain as drain_scenario
+from benchmarks import wire as wire_scenario
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,9 +25,7 @@ def benchmarks() -> None:
 @click.option("--server", help="Redis or Valkey binary; default as the embedded one.")
 def drain(tasks: int, consumers: int, delivery: str, aof: bool, runs: int, server: str | None) -> None:
     """No-op drain of one process: worker and Redis on a core each."""
-    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    redis_cpu, worker_cpu = (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {platform.system()}")
+    redis_cpu, worker_cpu = _machine()
     drain_scenario.main(
         drain_scenario.Plan(
             tasks=tasks,
@@ -39,6 +38,25 @@ def drain(tasks: int, consumers: int, delivery: str, aof: bool, runs: int, serve
             worker_cpu=worker_cpu,
         )
     )
+
+
+@benchmarks.command()
+@click.option("--calls", default=20_000, show_default=True, help="Commands per turn.")
+@click.option("--runs", default=5, show_default=True, help="Turns each.")
+@click.option("--server", help="Redis or Valkey binary; default as the embedded one.")
+def wire(calls: int, runs: int, server: str | None) -> None:
+    """One RPUSH at a time: our wire and redis-py's client in turns, client and Redis on a core each."""
+    redis_cpu, client_cpu = _machine()
+    wire_scenario.main(
+        wire_scenario.Plan(calls=calls, runs=runs, server=server, redis_cpu=redis_cpu, client_cpu=client_cpu)
+    )
+
+
+def _machine() -> tuple[int | None, int | None]:
+    """Say what machine this is; a core for Redis and one for the other side, if there are two."""
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {platform.system()}")
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return (cpus[0], cpus[1]) if len(cpus) > 1 else (None, None)
 
 
 if __name__ == "__main__":

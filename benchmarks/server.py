@@ -45,5 +45,5 @@ def private_redis(binary: str | None, cpu: int | None, *, aof: bool) -> Iterator
 
 def cpu_seconds(client: redis.Redis) -> float:
     """CPU time the server has used."""
-    info: dict[str, Any] = client.info("cpu")  # type: ignore[assignment]
+    info: dict[str, Any] = client.info("cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])

@@ -1,6 +1,6 @@
 """A worker process's life: event loop, signals, run, exit code.
 
-Called in the child of a supervisor and by `asyncq worker`. The only module that imports uvloop.
+Called in the child of a supervisor and by `asyncq worker`. The only module of this room that imports uvloop.
 
     SIGTERM   drain: finish what runs, then exit
     SIGQUIT   cancel: hand back what runs, then exit
