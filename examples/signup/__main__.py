@@ -29,7 +29,7 @@ from examples.signup.ledger import Ledger
 from examples.signup.make_events import EVENTS_FILE
 from examples.signup.push import push_events, read_events
 from examples.signup.settings import read_downstreams
-from examples.signup.sink import running_sinks
+from examples.signup.sink import listening, running_sinks
 from examples.signup.watch import shortfall, summary, watch
 
 DEFAULT_TIMEOUT_S: Final = 300.0
@@ -212,7 +212,9 @@ async def _sink_until_told(ledger: Ledger, host: str, ports: dict[str, int]) -> 
 @click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_API_PORT, show_default=True)
 def api(host: str, port: int) -> None:
     """Serve POST /signup."""
-    uvicorn.run("examples.signup.api:app", host=host, port=port, access_log=False)
+    with listening(host, port, "--port") as sock:
+        click.echo(f"Serving on http://{host}:{sock.getsockname()[1]}", err=True)
+        uvicorn.Server(uvicorn.Config("examples.signup.api:app", access_log=False)).run(sockets=[sock])
 
 
 if __name__ == "__main__":

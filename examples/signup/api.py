@@ -17,7 +17,9 @@ from asyncq import BrokerError, OutcomeUnknownError, create_task, enqueue_task
 from examples.signup.event import EMAIL_PATTERN, Event, stamp
 from examples.signup.tasks import QUEUE
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^\P{Cc}*$")]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]*$")
+]
 
 
 class Signup(BaseModel):

@@ -17,7 +17,7 @@ EMAIL_PATTERN: Final = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{
 REQUIRED: Final = ("event_id", "email", "name")
 
 _EMAIL: Final = re.compile(EMAIL_PATTERN)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # also the two signs that end a line
 
 
 def problem_with(event: object) -> str | None:

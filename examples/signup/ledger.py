@@ -54,6 +54,11 @@ class Ledger:
     def deliveries(self, channel: str) -> int:
         return self._deliveries[channel]
 
+    @property
+    def duplicates(self) -> int:
+        """Deliveries of an event that had arrived on the same channel before."""
+        return sum(self._deliveries[channel] - len(self._seen[channel]) for channel in CHANNELS)
+
     def missing(self, channel: str, expected: Collection[str]) -> set[str]:
         """Those of `expected` that have not arrived on this channel. O(expected)."""
         return set(expected) - self._seen[channel]
@@ -64,5 +69,4 @@ class Ledger:
             channel: {"deliveries": self._deliveries[channel], "distinct": len(self._seen[channel])}
             for channel in CHANNELS
         }
-        duplicates = sum(count["deliveries"] - count["distinct"] for count in channels.values())
-        return {**channels, "duplicates": duplicates, "flaky_refusals": self.refusals}
+        return {**channels, "duplicates": self.duplicates, "flaky_refusals": self.refusals}

@@ -24,9 +24,11 @@ def read_events(path: Path, count: int | None = None) -> list[Event]:
         ConfigurationError: the file cannot be read, a line is no event, or there are fewer than `count`.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        *lines, rest = path.read_text(encoding="utf-8").split("\n")  # not splitlines(): JSON may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--file {path}: expected a readable UTF-8 file, found {error}") from None
+    if rest:
+        lines.append(rest)
     if count is not None and count > len(lines):
         raise ConfigurationError(f"--count: expected at most {len(lines)}, the events in {path}, found {count}")
     return [_parse(path, number, line) for number, line in enumerate(lines[:count], start=1)]

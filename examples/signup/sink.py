@@ -7,6 +7,7 @@ about one event in ten; GET /counts tells what arrived. Keeps no mail and no rec
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 import socket
@@ -22,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from asyncq.core.errors import PortBusyError
+from asyncq.core.errors import ConfigurationError, PortBusyError
 from examples.signup.ledger import Ledger
 
 KEEP_ALIVE_S: Final = 60  # longer than the clients' own: a connection they reuse is never just being closed
@@ -56,15 +57,21 @@ async def running_sinks(
         PortBusyError: one of the ports is taken; nothing was started.
     """
     async with AsyncExitStack() as stack:
-        smtp_socket = stack.enter_context(_listening(host, smtp_port, "--smtp-port"))
-        http_socket = stack.enter_context(_listening(host, http_port, "--http-port"))
+        smtp_socket = stack.enter_context(listening(host, smtp_port, "--smtp-port"))
+        http_socket = stack.enter_context(listening(host, http_port, "--http-port"))
         await stack.enter_async_context(_smtp(smtp_socket, ledger))
         await stack.enter_async_context(_http(http_socket, ledger))
         yield Sinks(smtp_port=smtp_socket.getsockname()[1], http_port=http_socket.getsockname()[1], ledger=ledger)
 
 
 @contextmanager
-def _listening(host: str, port: int, flag: str) -> Iterator[socket.socket]:
+def listening(host: str, port: int, flag: str) -> Iterator[socket.socket]:
+    """A socket that accepts connections.
+
+    Raises:
+        PortBusyError: the port is taken.
+        ConfigurationError: `host` is no IPv4 address of this machine.
+    """
     # IPPROTO_TCP by name: asyncio turns Nagle's delay off only on sockets that say so.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -72,9 +79,13 @@ def _listening(host: str, port: int, flag: str) -> Iterator[socket.socket]:
             sock.bind((host, port))
             sock.listen(512)
         except OSError as error:
-            raise PortBusyError(
-                f"cannot listen on {host}:{port} ({error.strerror}); "
-                f"end what uses it or choose another port with {flag}"
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise PortBusyError(
+                    f"cannot listen on {host}:{port} ({error.strerror}); "
+                    f"end what uses it or choose another port with {flag}"
+                ) from None
+            raise ConfigurationError(
+                f"--host: expected an IPv4 address of this machine, found {host!r} ({error.strerror})"
             ) from None
         yield sock
 

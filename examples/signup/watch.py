@@ -41,12 +41,14 @@ class Snapshot:
     Attributes:
         expected: How many events were pushed.
         channels: In the order of CHANNELS.
+        duplicates: Deliveries of an event that had arrived on that channel before.
         refusals: Deliveries answered with 503 on purpose.
         elapsed_s: Since the first event was pushed.
     """
 
     expected: int
     channels: tuple[Channel, ...]
+    duplicates: int
     refusals: int
     elapsed_s: float
 
@@ -69,7 +71,13 @@ def snapshot(ledger: Ledger, expected: Collection[str], elapsed_s: float) -> Sna
         )
         for name in CHANNELS
     )
-    return Snapshot(expected=len(expected), channels=tuple(channels), refusals=ledger.refusals, elapsed_s=elapsed_s)
+    return Snapshot(
+        expected=len(expected),
+        channels=tuple(channels),
+        duplicates=ledger.duplicates,
+        refusals=ledger.refusals,
+        elapsed_s=elapsed_s,
+    )
 
 
 def progress_of(now: Snapshot) -> str:
@@ -105,11 +113,10 @@ def table(now: Snapshot) -> Table:
 def summary(now: Snapshot) -> str:
     """The last sentence when everything arrived."""
     rate = now.deliveries / now.elapsed_s if now.elapsed_s else 0.0
-    twice = now.deliveries - sum(channel.arrived for channel in now.channels)
     return (
         f"All {now.expected:,} events arrived on all {len(now.channels)} channels: "
         f"{now.deliveries:,} deliveries in {now.elapsed_s:.1f} s ({rate:,.0f} per second), "
-        f"{twice:,} of them duplicates; {now.refusals:,} refusals were retried."
+        f"{now.duplicates:,} of them duplicates; {now.refusals:,} refusals were retried."
     )
 
 

@@ -31,7 +31,7 @@ def serving(redis_url):
         lines = []
         for line in process.stderr:
             lines.append(line)
-            found = re.search(r"running on (http://\S+)", line)
+            found = re.search(r"Serving on (http://\S+)", line)
             if found:
                 break
         else:
@@ -89,6 +89,7 @@ def test_one_event_is_enqueued_when_a_user_signs_up(api, raw_redis):
         ("name", ""),
         ("name", "  "),
         ("name", "A\r\nBcc: b@example.com"),
+        ("name", "A\u2028B"),
         ("name", "x" * 201),
         ("plan", "golden"),
     ],

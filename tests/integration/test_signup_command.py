@@ -50,15 +50,23 @@ def test_exit_is_1_and_the_missing_are_named_when_no_worker_runs(redis_url):
     assert all("3 of 3 events missing" in line for line in lines[1:])
 
 
-@pytest.mark.parametrize("option", ["--smtp-port", "--http-port"])
-@pytest.mark.parametrize("command", [[], ["sink"]])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ([], "--smtp-port"),
+        ([], "--http-port"),
+        (["sink"], "--smtp-port"),
+        (["sink"], "--http-port"),
+        (["api"], "--port"),
+    ],
+)
 def test_exit_is_73_with_one_sentence_when_a_port_is_busy(command, option):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
 
-        done = run(*command, *FREE_PORTS, option, str(port))
+        done = run(*command, *([] if command == ["api"] else FREE_PORTS), option, str(port))
 
     assert done.returncode == 73
     assert re.fullmatch(rf"cannot listen on 127.0.0.1:{port} \(.+\); end what uses it .+ with {option}\n", done.stderr)
@@ -76,6 +84,9 @@ def test_exit_is_69_with_one_sentence_when_redis_is_unreachable():
     [
         (["push", "--count", "6000"], "--count: expected at most 5000, "),
         (["push", "--file", "nowhere.jsonl"], "--file nowhere.jsonl: expected a readable UTF-8 file"),
+        (["sink", "--host", "192.0.2.1"], "--host: expected an IPv4 address of this machine, found '192.0.2.1'"),
+        (["sink", "--host", "::1"], "--host: expected an IPv4 address of this machine, found '::1'"),
+        (["api", "--host", "192.0.2.1"], "--host: expected an IPv4 address of this machine, found '192.0.2.1'"),
         (["sink", "--record", "/nowhere/at/all"], "--record /nowhere/at/all: cannot be written"),
     ],
 )

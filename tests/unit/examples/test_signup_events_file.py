@@ -56,11 +56,21 @@ def test_first_events_are_read_when_a_count_is_given():
     ][:3]
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_line_ends_at_a_newline_only_when_read(tmp_path, end):
+    path = tmp_path / "events"
+    event = {"event_id": "e-1", "email": "a@example.com", "name": "A", "company": "x\u2028y"}
+    path.write_text(json.dumps(event, ensure_ascii=False) + end, encoding="utf-8")
+
+    assert [event] == read_events(path)
+
+
 @pytest.mark.parametrize(
     ("content", "count", "sentence"),
     [
         ("{}\n", None, r"events:1: expected 'event_id' to be a text, found None"),
         ("{\n", None, r"events:1: expected a JSON object, found "),
+        ('{"event_id": "e", "email": "a@example.com", "name": "A\\u2028"}', None, r"events:1: expected 'name' without"),
         ("[]\n", None, r"events:1: expected the payload to be an object, found list"),
         ("", 1, r"--count: expected at most 0, the events in .*events, found 1"),
     ],

@@ -88,6 +88,13 @@ def test_summary_tells_the_rate_and_the_duplicates_when_all_arrived():
     )
 
 
+def test_what_others_pushed_is_no_duplicate_when_summed_up():
+    ledger = arrived_everywhere(["a", "stranger"])
+
+    assert "6 deliveries" in summary(snapshot(ledger, {"a"}, 0.5))
+    assert "0 of them duplicates" in summary(snapshot(ledger, {"a"}, 0.5))
+
+
 def test_table_shows_every_channel_when_drawn():
     out = io.StringIO()
     Console(file=out, width=100).print(table(snapshot(arrived_everywhere(["a"]), {"a", "b"}, 4.0)))
