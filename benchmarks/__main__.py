@@ -17,11 +17,11 @@ def benchmarks() -> None:
 
 
 @benchmarks.command()
-@click.option("--tasks", default=300_000, show_default=True, help="Messages in the queue at the start.")
-@click.option("--consumers", default=50, show_default=True, help="K, tasks at the same time.")
+@click.option("--tasks", type=click.IntRange(1000), default=300_000, show_default=True, help="Messages in the queue.")
+@click.option("--consumers", type=click.IntRange(1), default=50, show_default=True, help="K, tasks at the same time.")
 @click.option("--delivery", type=click.Choice(["at-least-once", "at-most-once"]), default="at-least-once")
 @click.option("--aof", is_flag=True, help="Redis writes an append-only file, everysec.")
-@click.option("--runs", default=3, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--server", help="Redis or Valkey binary; default as the embedded one.")
 def drain(tasks: int, consumers: int, delivery: str, aof: bool, runs: int, server: str | None) -> None:
     """No-op drain of one process: worker and Redis on a core each."""
@@ -41,8 +41,8 @@ def drain(tasks: int, consumers: int, delivery: str, aof: bool, runs: int, serve
 
 
 @benchmarks.command()
-@click.option("--calls", default=20_000, show_default=True, help="Commands per turn.")
-@click.option("--runs", default=5, show_default=True, help="Turns each.")
+@click.option("--calls", type=click.IntRange(10), default=20_000, show_default=True, help="Commands per turn.")
+@click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Turns each.")
 @click.option("--server", help="Redis or Valkey binary; default as the embedded one.")
 def wire(calls: int, runs: int, server: str | None) -> None:
     """One RPUSH at a time: our wire and redis-py's client in turns, client and Redis on a core each."""

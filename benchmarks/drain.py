@@ -1,8 +1,8 @@
 """No-op drain: how many tasks per second one worker process does when each task does nothing.
 
-The server has one core, the worker another. Everything is as in production: at-least-once, metrics into the shared
-segment, default logging. Rates are between 5 % and 98 % of the run, so start and end do not count. Commands are those
-the worker sends (a script is one), counted where they leave, over the whole run.
+The server has one core, the worker another. The worker is the one of production, with its metrics in a shared segment
+but without a supervisor beside it. Rates are between 5 % and 98 % of the run, so that start and end do not count.
+Commands are those the worker sends (a script is one), counted where they leave, over the whole run.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def _one(plan: Plan, url: str, version: str) -> dict[str, Any]:
     ours, theirs = get_context("spawn").Pipe()
     child = get_context("spawn").Process(target=_work, args=(theirs, asdict(plan), url))
     child.start()
+    theirs.close()  # or the end of a worker that fails would never be heard
     found: dict[str, Any] = ours.recv()
     child.join()
     found["redis_us_per_task"] = round((cpu_seconds(client) - before) / plan.tasks * 1e6, 2)
@@ -149,6 +150,8 @@ def _count_commands() -> dict[str, int]:
 def _figures(samples: list[tuple[float, int]], tasks: int, cpu_s: float, sent: dict[str, int]) -> dict[str, Any]:
     start = next(sample for sample in samples if sample[1] >= tasks * FROM)
     end = next(sample for sample in samples if sample[1] >= tasks * TO)
+    if end[0] == start[0]:
+        raise ValueError(f"expected more tasks than are done within one look, found {tasks}")
     return {
         "tasks_per_s": round((end[1] - start[1]) / (end[0] - start[0])),
         "worker_us_per_task": round(cpu_s / tasks * 1e6, 2),
