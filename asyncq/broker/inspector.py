@@ -1,6 +1,6 @@
 """RedisInspector: read-only questions about queues, and a look at dead letters.
 
-Called by metrics collection, health checks and the command line. Never changes a key.
+Called by the admin process for its metrics and by `asyncq stats` and `asyncq dead`. Never changes a key.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class RedisInspector:
             oldest_age_s=_age_s(oldest, now_s),
         )
 
-    async def dead_letters(self, queue: str, limit: int = 100, skip: int = 0) -> list[DeadRecord]:
-        """Dead letters, youngest first. Cost: 1 ZRANGE + 1 HMGET."""
+    async def dead_letters(self, queue: str, limit: int = 100) -> list[DeadRecord]:
+        """The youngest `limit` dead letters, youngest first. Cost: 1 ZRANGE + 1 HMGET."""
         keys = queue_keys(queue)
-        ids = await self._wire.call("ZRANGE", keys.dead, skip, skip + limit - 1, "REV") if limit > 0 else []
+        ids = await self._wire.call("ZRANGE", keys.dead, 0, limit - 1, "REV") if limit > 0 else []
         if not ids:
             return []
         lines = await self._wire.call("HMGET", keys.dead_records, *ids)

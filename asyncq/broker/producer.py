@@ -1,7 +1,8 @@
-"""Producers: messages into queues, for asyncio and (through `redis_sync`) for threads.
+"""Producers: messages into queues, for asyncio and (through `redis_sync`) for code without a loop.
 
-Called by the client room with bytes that are already encoded. A push is one plain RPUSH, the same that any program in
-any language may do. Never sends anything twice: when the reply is lost, the caller is told that the outcome is unknown.
+Called by the client room and `asyncq enqueue` with bytes that are already encoded. A push is one plain RPUSH, the same
+that any program in any language may do. Never sends anything twice: when the reply is lost, the caller is told that the
+outcome is unknown.
 """
 
 from __future__ import annotations
@@ -74,10 +75,6 @@ class Producer:
                 await self._wire.call(*command)
             except BrokerError as error:
                 raise push_error(error, queue, done * PUSH_CHUNK, len(raws)) from error
-
-    async def ping(self) -> None:
-        """One PING."""
-        await self._wire.call("PING")
 
     async def close(self) -> None:
         """Close the connections. No Redis call."""

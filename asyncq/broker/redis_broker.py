@@ -1,7 +1,7 @@
 """RedisBroker: the Broker door on Redis. It makes registrations and poppers and does what maintenance asks.
 
-Made by the roof for workers and the keeper, one per process and event loop. Making it has no effect; connections open
-on first use. Never decides whom to reap or when: it only carries it out.
+Made by the roof (the keeper, worker processes, `asyncq.simple`), one per process and event loop. Making it has no
+effect; connections open on first use. Never decides whom to reap or when: it only carries it out.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ MAX_PROMOTED: Final = 500
 
 
 class RedisBroker:
-    """See core.doors.Broker for the promises.
+    """See core.doors.Broker for the promises. How much of the dead is kept stands at DeadLetterLimits.
 
     Args:
         settings: Where Redis is.
         lease_ms: Life of a lease between renewals; default 15 s.
         max_message_bytes: Larger messages become dead letters without being shipped; default 1 MiB.
-        dead_letters: How much of the dead is kept; default 100,000 and 30 days.
-        role: What CLIENT LIST shows for the shared connections: worker, keeper, ...
+        role: What CLIENT LIST shows for the shared connections: worker (default) or keeper.
     """
 
     def __init__(
@@ -44,11 +43,10 @@ class RedisBroker:
         *,
         lease_ms: int = 15_000,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
-        dead_letters: DeadLetterLimits | None = None,
         role: str = "worker",
     ) -> None:
         self._settings = settings
-        self._limits = Limits(lease_ms, max_message_bytes, dead_letters or DeadLetterLimits())
+        self._limits = Limits(lease_ms, max_message_bytes, DeadLetterLimits())
         self._role = role
         self._commands = AsyncWire(settings, role)
         self._bells: dict[str, BlockingLine] = {}
@@ -128,10 +126,6 @@ class RedisBroker:
         names = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
         count: int = await self._commands.call(*script("reap").command(names, wid, int(forced), TOMBSTONE_MS))
         return None if count < 0 else count
-
-    async def ping(self) -> None:
-        """One PING."""
-        await self._commands.call("PING")
 
     async def close(self) -> None:
         """Close every connection but those of registrations and poppers, which close their own. No Redis call."""

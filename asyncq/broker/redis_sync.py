@@ -1,7 +1,8 @@
-"""The synchronous twin: wire and producer for threads, scripts, Flask and Django.
+"""The synchronous twin: wire and producer for code without an event loop.
 
-Called by the client room. Shares every command and every error with the asyncio side; only the waiting differs. Safe to
-use from several threads; after a fork the child opens connections of its own. Never retries.
+Called by `asyncq enqueue`, `asyncq version` and the benchmarks. Shares every command and every error with the asyncio
+side; only the waiting differs. Safe to use from several threads; after a fork the child opens connections of its own.
+Never retries and never runs a script.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from asyncq.broker.connection import ConnectionSettings, SyncLink, sync_connecti
 from asyncq.broker.failures import CALL_ERRORS, translate
 from asyncq.broker.producer import PUSH_CHUNK, push_commands, push_error
 from asyncq.broker.scripts import Command
-from asyncq.broker.wire import pack, raise_first_error, unknown_scripts, with_loading
+from asyncq.broker.wire import pack, raise_first_error
 from asyncq.core.errors import BrokerError
 
 
@@ -38,19 +39,15 @@ class SyncWire:
         self._closed = False
 
     def call(self, *command: str | bytes | int) -> Any:
-        """One command, one reply. Raises as AsyncWire.pipeline."""
-        return self.pipeline((command,))[0]
+        """One command, one reply.
 
-    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        """All commands in one round trip; see AsyncWire.pipeline."""
-        replies = self._round_trip(commands)
-        again = unknown_scripts(replies)
-        if again:
-            loaded = self._round_trip(with_loading([commands[k] for k in again]))
-            for k, reply in zip(again, loaded[1::2], strict=True):
-                replies[k] = reply
-        raise_first_error(replies, self._settings.address)
-        return replies
+        Raises:
+            BrokerUnavailableError, BrokerRefusedError: it was not carried out.
+            ReplyLostError: written, and the reply did not come.
+        """
+        reply = self._round_trip(command)
+        raise_first_error((reply,), self._settings.address)
+        return reply
 
     def close(self) -> None:
         """Close the connections. No Redis call."""
@@ -58,14 +55,14 @@ class SyncWire:
         while self._idle:
             self._idle.pop().disconnect()
 
-    def _round_trip(self, commands: Sequence[Command]) -> list[Any]:
-        packed = [pack(command) for command in commands]
+    def _round_trip(self, command: Command) -> Any:
+        packed = [pack(command)]
         connection, sent = None, False
         try:
             connection = self._connected()
             sent = True
             connection.send_packed_command(packed, check_health=False)
-            replies = [_read(connection) for _ in packed]
+            reply = _read(connection)
         except BaseException as error:
             if connection is not None:
                 connection.disconnect()
@@ -76,7 +73,7 @@ class SyncWire:
             connection.disconnect()
         else:
             self._idle.append(connection)
-        return replies
+        return reply
 
     def _connected(self) -> SyncLink:
         if self._pid != os.getpid():  # a forked child must not speak over its parent's sockets
@@ -116,10 +113,6 @@ class SyncProducer:
                 self._wire.call(*command)
             except BrokerError as error:
                 raise push_error(error, queue, done * PUSH_CHUNK, len(raws)) from error
-
-    def ping(self) -> None:
-        """One PING."""
-        self._wire.call("PING")
 
     def close(self) -> None:
         """Close the connections. No Redis call."""

@@ -66,7 +66,6 @@ class RedisRegistration:
         self._lease = keys.lease(wid)
         self._ledger = Ledger()
         self._strays: deque[tuple[int, bytes]] = deque()
-        self._turn = asyncio.Lock()
         self._gone = False
         self._compare = False
         self._reconcile = False
@@ -74,18 +73,17 @@ class RedisRegistration:
 
     async def exchange(self, batch: Batch, room: int, ahead: int) -> Taken:
         """Settle, then take; see the door. LookupError means that the whole batch was late."""
-        async with self._turn:
-            if self._gone:
-                raise self._lost()
-            if self._reconcile:
-                await self._find_strays()
-            tokens, raws = self._stray_messages(max(room, 0) + max(ahead, 0))
-            room, ahead = _shrink(max(room, 0), max(ahead, 0), len(tokens))
-            try:
-                taken = await self._settle_and_take(batch, room, ahead)
-            except BaseException:
-                self._strays.extendleft(reversed(list(zip(tokens, raws, strict=True))))
-                raise
+        if self._gone:
+            raise self._lost()
+        if self._reconcile:
+            await self._find_strays()
+        tokens, raws = self._stray_messages(max(room, 0) + max(ahead, 0))
+        room, ahead = _shrink(max(room, 0), max(ahead, 0), len(tokens))
+        try:
+            taken = await self._settle_and_take(batch, room, ahead)
+        except BaseException:
+            self._strays.extendleft(reversed(list(zip(tokens, raws, strict=True))))
+            raise
         if not tokens:
             return taken
         return Taken([*tokens, *taken.tokens], [*raws, *taken.raws], taken.late, taken.oversized)
@@ -207,14 +205,13 @@ class RedisRegistration:
 
     async def withdraw(self) -> int:
         """Leave in order; see the door. After an unclear end of a wait a tombstone stays for an hour."""
-        async with self._turn:
-            unclear = self._line.busy or mono_s() < self._ghost_until_mono
-            keys = (self._keys.ready, self._inflight, self._inbox, self._lease, self._keys.workers)
-            command = script("withdraw").command(keys, self.wid, TOMBSTONE_MS if unclear else 0)
-            count: int = await self._commands.call(*command)
-            self._gone = True
-            self._strays.clear()
-            return count
+        unclear = self._line.busy or mono_s() < self._ghost_until_mono
+        keys = (self._keys.ready, self._inflight, self._inbox, self._lease, self._keys.workers)
+        command = script("withdraw").command(keys, self.wid, TOMBSTONE_MS if unclear else 0)
+        count: int = await self._commands.call(*command)
+        self._gone = True
+        self._strays.clear()
+        return count
 
     async def close(self) -> None:
         """Close the waiting connection. No Redis call."""

@@ -15,11 +15,12 @@ from hiredis import pack_command
 from redis.exceptions import NoScriptError, ResponseError
 
 from asyncq.broker.connection import AsyncLink, ConnectionSettings, async_connection
-from asyncq.broker.failures import CALL_ERRORS, translate
+from asyncq.broker.failures import CALL_ERRORS, NotSentError, ReplyLostError, translate
 from asyncq.broker.scripts import Command, script_of
 
 DEFAULT_CONNECTIONS: Final = 8
 _UNBLOCK_AGAIN_S: Final = 0.002
+_UNBLOCK_LONGEST_S: Final = 0.1
 
 
 def pack(command: Command) -> bytes:
@@ -87,12 +88,15 @@ class AsyncWire:
         Raises:
             BrokerUnavailableError, BrokerRefusedError: for the first reply that is an error; the others were carried
                 out all the same.
-            ReplyLostError: written, and the replies did not come.
+            ReplyLostError: written, and the replies did not come, or not those of a script that had to be loaded.
         """
         replies = await self._round_trip(commands)
         again = unknown_scripts(replies)
         if again:
-            loaded = await self._round_trip(with_loading([commands[k] for k in again]))
+            try:
+                loaded = await self._round_trip(with_loading([commands[k] for k in again]))
+            except NotSentError as error:  # true of the scripts alone: the other commands were sent
+                raise ReplyLostError(f"a part may have been carried out: {error}") from error
             for k, reply in zip(again, loaded[1::2], strict=True):
                 replies[k] = reply
         raise_first_error(replies, self._settings.address)
@@ -197,13 +201,15 @@ class BlockingLine:
     async def wake(self, commands: AsyncWire) -> None:
         """End the running call; harmless when there is none. Usually 1 CLIENT UNBLOCK over `commands`.
 
-        The request to block travels on another connection and may still be under way: asked until it is over.
+        The request to block travels on another connection and may still be under way: asked until it is over. One
+        that never arrives is over after its time-outs only, so the pauses double from 2 to 100 ms.
         """
-        this = self._call
+        this, pause_s = self._call, _UNBLOCK_AGAIN_S
         while self._calling and self._call == this:
             if self._sent and await commands.call("CLIENT", "UNBLOCK", self._client_id):
                 return
-            await asyncio.sleep(_UNBLOCK_AGAIN_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _UNBLOCK_LONGEST_S)
 
     async def close(self) -> None:
         """Close the connection for good; a running call, and every later one, fails. No Redis call."""

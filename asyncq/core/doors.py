@@ -52,8 +52,8 @@ class Registration(Protocol):
     """One incarnation of a worker process, registered on one queue (at-least-once).
 
     The in-flight record of everything taken here lives in Redis under this incarnation, so that a reap can hand it
-    back. A registration is used by one event loop; its methods are not called concurrently, except that `wait` runs
-    beside the others on a connection of its own.
+    back. A registration is used by one event loop; its methods are not called concurrently, its caller sees to that;
+    only `wait` runs beside the others, on a connection of its own, and `wake` and `close` end it.
     """
 
     queue: str
@@ -87,7 +87,7 @@ class Registration(Protocol):
         """
 
     async def wake(self) -> None:
-        """End a running `wait` early. Cost: 1 CLIENT UNBLOCK. Harmless when nobody waits."""
+        """End a running `wait` early. Cost: usually 1 CLIENT UNBLOCK. Harmless when nobody waits."""
 
     async def renew(self) -> bool:
         """Prolong the lease; False when the registration is gone (reaped): take a new one.
@@ -118,7 +118,7 @@ class Popper(Protocol):
         """Up to `count` messages without waiting. Cost: 1 LPOP."""
 
     async def wake(self) -> None:
-        """End a running `pop` early. Cost: 1 CLIENT UNBLOCK."""
+        """End a running `pop` early. Cost: usually 1 CLIENT UNBLOCK."""
 
     async def close(self) -> None:
         """Close the connection."""
@@ -146,7 +146,11 @@ class Broker(Protocol):
         """A new worker id `host:pid:random`, never used before. No Redis call."""
 
     async def register(self, queue: str, wid: str) -> Registration:
-        """Enter an incarnation into the queue's register with a fresh lease. Cost: 1 script."""
+        """Enter an incarnation into the queue's register with a fresh lease. Cost: 1 script.
+
+        Raises:
+            LookupError: it was reaped before; take a new one.
+        """
 
     def popper(self, queues: Sequence[str]) -> Popper:
         """An at-most-once consumer of these queues. No Redis call."""
@@ -182,9 +186,6 @@ class Broker(Protocol):
         Returns: how many messages went back to the queue, or None when refused or unknown.
         Cost: 1 script, O(messages held).
         """
-
-    async def ping(self) -> None:
-        """One PING."""
 
     async def close(self) -> None:
         """Close every connection. No Redis call."""

@@ -98,7 +98,7 @@ def settle_for(
     if message is None:
         return DeadLetter("malformed", {"error": outcome.error})
     if kind is Kind.SNOOZED:
-        return Reschedule(outcome.delay_s or 0.0, raw, counted=False)
+        return Reschedule(outcome.delay_s or 0.0, _unparked(raw, message), counted=False)
     if kind is Kind.UNKNOWN_TASK:
         return _park_or_bury(outcome, raw, message, rules, now_s)
     if kind is Kind.DISCARDED:
@@ -133,8 +133,13 @@ def _retry_or_bury(
         "traceback": outcome.traceback[-2000:],
     }
     errors = [*message.errors, failure][-MAX_ERRORS_KEPT:]
-    changed = codec.replace_members(raw, {"attempt": message.attempt + 1, "errors": errors})
+    changed = codec.replace_members(raw, {"attempt": message.attempt + 1, "errors": errors, "parked_since": None})
     return Reschedule(delay_s, changed)
+
+
+def _unparked(raw: bytes, message: Message) -> bytes:
+    """The same message as somebody knows its task: should it meet a worker that does not, its time begins anew."""
+    return raw if message.parked_since is None else codec.replace_members(raw, {"parked_since": None})
 
 
 def _details(outcome: Outcome, message: Message) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer
-from asyncq.core.errors import BrokerError
-from asyncq.maintenance.loops import forever
+from asyncq.core.errors import BrokerError, BrokerRefusedError
+from asyncq.maintenance.loops import REFUSED_PAUSE_S, forever
 from asyncq.maintenance.promoter import Promoter
 from asyncq.maintenance.reaper import Reaper
 
@@ -100,25 +100,39 @@ class Keeper:
     async def _renew(self) -> float:
         for wid, queues in self._living:
             for queue in queues:
-                await self._broker.renew(queue, wid)
-                self._contact.made()
+                try:
+                    await self._broker.renew(queue, wid)
+                except BrokerRefusedError as error:  # spoils only its own queue
+                    self._contact.refused(error)
+                else:
+                    self._contact.made()
         return self._renew_s
 
     async def _carry_out(self) -> None:
+        """One order after the other. What Redis refuses of one waits behind the others; only all of it confirms it."""
         while True:
-            message = await self._orders.get()
-            while True:
-                try:
-                    await self._reap(message["incarnations"])
-                    break
-                except BrokerError as error:
-                    await self._contact.failed(error)
-            self._confirm({"type": "reaped", "seq": message["seq"]})
+            order = await self._orders.get()
+            wanted = [(wid, queue) for wid, queues in order["incarnations"] for queue in queues]
+            refused = [(wid, [queue]) for wid, queue in wanted if not await self._reap(queue, wid)]
+            if refused:
+                again = {**order, "incarnations": refused}
+                asyncio.get_running_loop().call_later(REFUSED_PAUSE_S, self._orders.put_nowait, again)
+            else:
+                self._confirm({"type": "reaped", "seq": order["seq"]})
 
-    async def _reap(self, incarnations: Incarnations) -> None:
-        for wid, queues in incarnations:
-            for queue in queues:
+    async def _reap(self, queue: str, wid: str) -> bool:
+        """Hand back what an incarnation held, however long Redis is away. False if Redis refuses."""
+        while True:
+            try:
                 count = await self._broker.reap(queue, wid, forced=True)
-                if count:
-                    self._observer.counted("redelivered", queue, count)
-                    log.info("given back", extra={"queue": queue, "wid": wid, "count": count})
+                break
+            except BrokerRefusedError as error:
+                self._contact.refused(error)
+                return False
+            except BrokerError as error:
+                await self._contact.failed(error)
+        self._contact.made()
+        if count:
+            self._observer.counted("redelivered", queue, count)
+            log.info("given back", extra={"queue": queue, "wid": wid, "count": count})
+        return True

@@ -15,7 +15,7 @@ from typing import Final
 from asyncq.core import clock
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer, Registered
-from asyncq.core.errors import BrokerError
+from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.maintenance.loops import forever
 
 log = logging.getLogger("asyncq.maintenance")
@@ -136,7 +136,11 @@ class Reaper:
                 await self._reap(wid, forced=True, why="late arrival")
 
     async def _reap(self, wid: str, *, forced: bool, why: str) -> None:
-        count = await self._broker.reap(self._queue, wid, forced=forced)
+        try:
+            count = await self._broker.reap(self._queue, wid, forced=forced)
+        except BrokerRefusedError as error:  # spoils only this incarnation
+            self._contact.refused(error)
+            return
         if count:
             self._observer.counted("redelivered" if forced else "redelivered_lease_expired", self._queue, count)
         if count or why != "late arrival":

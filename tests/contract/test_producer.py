@@ -50,7 +50,6 @@ async def test_messages_are_ready_in_order_when_pushed(
     await producer.push_many("q", [])
     assert raw_redis.lrange("q", 0, -1) == [b"a", *raws]
     assert raw_redis.info("commandstats")["cmdstat_rpush"]["calls"] == 3
-    await producer.ping()
     await producer.close()
 
 

@@ -6,14 +6,15 @@ import contextlib
 import pytest
 import redis
 
-from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.connection import AsyncLink, ConnectionSettings
 from asyncq.broker.failures import ReplyLostError
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.scripts import script
+from asyncq.broker.wire import AsyncWire
 from asyncq.core.doors import Batch, Registration
 from asyncq.core.errors import BrokerUnavailableError
-from asyncq.core.settlement import RELEASE, Reschedule
+from asyncq.core.settlement import RELEASE, DeadLetter, Reschedule
 from tests.contract.conftest import Register
 from tests.support.proxy import FaultyProxy
 from tests.support.states import until
@@ -37,6 +38,32 @@ async def test_messages_come_with_the_next_exchange_when_the_reply_to_their_take
     assert list(second.raws) == [b"c", b"d"]
     await registration.exchange(Batch(completed=list(second.tokens)), 2, 0)
     assert raw_redis.dbsize() == 2  # register and lease
+
+
+async def test_messages_come_with_the_next_exchange_when_redis_was_gone_before_a_script_could_be_loaded(
+    raw_redis: redis.Redis, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_redis.rpush("q", "bad", "a", "b", "c")
+    registration = await register()
+    bad = (await registration.exchange(NOTHING, 1, 0)).tokens[0]
+    batch = Batch(others=[(bad, b"bad", DeadLetter("exhausted", {}))])
+    raw_redis.script_flush()
+    raw_redis.script_load(script("take").source)  # known, so that the first round trip takes
+    connected, trips = AsyncWire._connected, 0
+
+    async def refused_the_second_time(wire: AsyncWire) -> AsyncLink:
+        nonlocal trips
+        trips += 1
+        if trips == 2:
+            raise ConnectionRefusedError("switched on by the test")
+        return await connected(wire)
+
+    monkeypatch.setattr(AsyncWire, "_connected", refused_the_second_time)
+    with pytest.raises(ReplyLostError):
+        await registration.exchange(batch, 3, 0)
+    assert raw_redis.hlen(KEYS.inflight(registration.wid)) == 4
+    assert list((await registration.exchange(batch, 3, 0)).raws) == [b"a", b"b", b"c"]
+    assert raw_redis.zcard(KEYS.dead) == 1
 
 
 async def test_nothing_is_taken_or_shown_when_room_is_none_after_a_lost_reply(
@@ -138,11 +165,11 @@ async def test_call_fails_in_time_and_the_next_one_works_when_redis_stalls(
     proxy: FaultyProxy,
 ) -> None:
     broker = RedisBroker(ConnectionSettings(proxy.url, reply_timeout_s=0.2))
-    await broker.ping()
-    proxy.swallow_request = b"PING"
+    await broker.registered("q")
+    proxy.swallow_request = b"ZRANGE"
     with pytest.raises(BrokerUnavailableError, match="no answer in time"):
-        await broker.ping()
-    await broker.ping()
+        await broker.registered("q")
+    await broker.registered("q")
     await broker.close()
 
 

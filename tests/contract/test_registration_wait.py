@@ -5,12 +5,14 @@ import asyncio
 import pytest
 import redis
 
+from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.doors import Batch
 from asyncq.core.errors import BrokerUnavailableError
 from tests.contract.conftest import Register
 from tests.support.lua import keyspace
+from tests.support.proxy import FaultyProxy
 from tests.support.states import until
 
 KEYS = queue_keys("q")
@@ -59,6 +61,23 @@ async def test_wait_ends_when_it_is_woken_before_it_has_blocked(raw_redis: redis
             await until(lambda: waiting_clients(raw_redis, f"asyncq:{registration.wid}") == 1)
         await registration.wake()
         assert await asyncio.wait_for(bell, 2.0) is False
+
+
+async def test_redis_is_asked_ever_more_rarely_when_the_request_to_block_never_arrives(
+    raw_redis: redis.Redis, proxy: FaultyProxy, register: Register
+) -> None:
+    broker = RedisBroker(ConnectionSettings(proxy.url, reply_timeout_s=0.6))
+    registration = await register(through=broker)
+    proxy.swallow_request = b"BLMOVE"
+    bell = asyncio.ensure_future(registration.wait(0.001))
+    await until(lambda: not proxy.swallow_request)
+    raw_redis.config_resetstat()
+    await registration.wake()
+    with pytest.raises(BrokerUnavailableError, match="no answer in time"):
+        await bell
+    # In 0.6 s: after 2, 4, 8, ... 64 ms, then every 100 ms.
+    assert 1 <= raw_redis.info("commandstats")["cmdstat_client|unblock"]["calls"] < 20
+    await broker.close()
 
 
 async def test_wake_is_harmless_when_nobody_waits(raw_redis: redis.Redis, register: Register) -> None:

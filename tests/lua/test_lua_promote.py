@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 import redis
 
 from tests.support.lua import KEYS, keyspace, redis_ms, run
@@ -50,3 +51,14 @@ def test_an_id_without_payload_is_dropped_when_due(raw_redis: redis.Redis) -> No
     raw_redis.zadd(KEYS.scheduled, {"lonely": 1})
     assert promote(raw_redis) == [0, -1]
     assert keyspace(raw_redis) == {}
+
+
+@pytest.mark.parametrize("key", [KEYS.payloads, KEYS.ready])
+def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
+    schedule(raw_redis, "a", redis_ms(raw_redis) - 10)
+    raw_redis.delete(key)
+    raw_redis.set(key, "text")
+    before = keyspace(raw_redis)
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        promote(raw_redis)
+    assert keyspace(raw_redis) == before

@@ -78,3 +78,22 @@ def test_thousands_keep_their_order_when_reaped(raw_redis: redis.Redis) -> None:
     raw_redis.hset(INFLIGHT, mapping={str(k): f"m{k}" for k in range(1, 2501)})
     assert reap(raw_redis, 1) == 2500
     assert raw_redis.lrange("q", 0, -1) == [b"m%d" % k for k in range(1, 2501)]
+
+
+@pytest.mark.parametrize("key", [KEYS.ready, INFLIGHT, INBOX, KEYS.workers])
+def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
+    enter(raw_redis)
+    hold(raw_redis)
+    raw_redis.delete(key)
+    raw_redis.set(key, "text")
+    before = keyspace(raw_redis)
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        reap(raw_redis, 1)
+    assert keyspace(raw_redis) == before
+
+
+def test_it_is_fenced_off_when_it_held_nothing_and_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
+    enter(raw_redis)
+    raw_redis.set("q", "text")
+    assert reap(raw_redis, 1) == 0
+    assert set(keyspace(raw_redis)) == {"q", KEYS.workers}

@@ -56,3 +56,12 @@ def test_oldest_go_first_when_there_are_more_than_the_cap(raw_redis: redis.Redis
     bury(raw_redis, "", "new", cap=3)
     assert raw_redis.zrange(KEYS.dead, 0, -1) == [b"d3", b"d4", b"new"]
     assert set(raw_redis.hkeys(KEYS.dead_records)) == {b"d3", b"d4", b"new"}
+
+
+@pytest.mark.parametrize("key", [KEYS.dead, KEYS.dead_records])
+def test_message_stays_in_flight_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
+    raw_redis.hset(INFLIGHT, "7", "x")
+    raw_redis.set(key, "text")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        bury(raw_redis, 7, "w:7")
+    assert keyspace(raw_redis) == {INFLIGHT: {b"7": b"x"}, key: b"text"}

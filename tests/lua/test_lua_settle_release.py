@@ -1,3 +1,4 @@
+import pytest
 import redis
 
 from tests.support.lua import INFLIGHT, KEYS, keyspace, run
@@ -21,3 +22,11 @@ def test_nothing_changes_when_the_message_is_not_ours_any_more(raw_redis: redis.
 def test_message_returns_when_nothing_fences_it(raw_redis: redis.Redis) -> None:
     assert run(raw_redis, "settle_release", NAMED, "", "a") == 1
     assert keyspace(raw_redis) == {"q": [b"a"]}
+
+
+def test_message_stays_in_flight_when_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
+    raw_redis.hset(INFLIGHT, "7", "a")
+    raw_redis.set("q", "text")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        run(raw_redis, "settle_release", NAMED, 7, "a")
+    assert keyspace(raw_redis) == {INFLIGHT: {b"7": b"a"}, "q": b"text"}

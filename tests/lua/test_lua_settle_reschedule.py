@@ -1,3 +1,4 @@
+import pytest
 import redis
 
 from tests.support.lua import INFLIGHT, KEYS, keyspace, redis_ms, run
@@ -46,3 +47,12 @@ def test_due_list_rings_only_when_the_new_one_is_the_earliest(raw_redis: redis.R
     reschedule(raw_redis, "", "near", 1_000, b"x")
     reschedule(raw_redis, "", "nearer", 500, b"x")
     assert raw_redis.lrange(KEYS.due, 0, -1) == [b"1"]
+
+
+@pytest.mark.parametrize("key", [KEYS.scheduled, KEYS.payloads, KEYS.due])
+def test_message_stays_in_flight_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
+    raw_redis.hset(INFLIGHT, "7", "old")
+    raw_redis.set(key, "text")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        reschedule(raw_redis, 7, "w:7", 0, b"new")
+    assert keyspace(raw_redis) == {INFLIGHT: {b"7": b"old"}, key: b"text"}

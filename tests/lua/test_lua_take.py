@@ -127,10 +127,30 @@ def test_two_oversized_stay_two_when_taken_at_once(raw_redis: redis.Redis) -> No
     assert raw_redis.exists(INFLIGHT) == 0
 
 
-def test_nothing_leaves_the_list_when_the_record_has_another_type(raw_redis: redis.Redis) -> None:
+@pytest.mark.parametrize("key", [INFLIGHT, KEYS.dead, KEYS.dead_records])
+def test_nothing_leaves_the_list_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     enter(raw_redis)
-    raw_redis.rpush("q", "a")
-    raw_redis.set(INFLIGHT, "not a hash")
+    raw_redis.rpush("q", "a", "too long for the limit")
+    raw_redis.set(key, "text")
+    before = keyspace(raw_redis)
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        take(raw_redis, 1, 2, limit=10)
+    assert keyspace(raw_redis) == before
+
+
+@pytest.mark.parametrize("key", [KEYS.ready, INBOX, KEYS.workers])
+def test_inbox_keeps_what_landed_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
+    enter(raw_redis)
+    raw_redis.rpush(INBOX, "a")
+    raw_redis.delete(key)
+    raw_redis.set(key, "text")
+    before = keyspace(raw_redis)
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         take(raw_redis, 1, 1)
-    assert raw_redis.lrange("q", 0, -1) == [b"a"]
+    assert keyspace(raw_redis) == before
+
+
+def test_settling_alone_goes_on_when_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
+    enter(raw_redis)
+    raw_redis.set("q", "text")
+    assert take(raw_redis, 1, 0) == [1, 0]

@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 import redis
 
 from tests.support.lua import INBOX, INFLIGHT, KEYS, LEASE, WID, enter, keyspace, redis_ms, run
@@ -43,3 +44,22 @@ def test_nothing_happens_when_it_left_before(raw_redis: redis.Redis) -> None:
     raw_redis.rpush("q", "d")
     assert withdraw(raw_redis) == 0
     assert keyspace(raw_redis) == {"q": [b"d"]}
+
+
+@pytest.mark.parametrize("key", [KEYS.ready, INFLIGHT, INBOX, KEYS.workers])
+def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
+    enter(raw_redis)
+    hold(raw_redis)
+    raw_redis.delete(key)
+    raw_redis.set(key, "text")
+    before = keyspace(raw_redis)
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        withdraw(raw_redis)
+    assert keyspace(raw_redis) == before
+
+
+def test_it_leaves_when_it_holds_nothing_and_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
+    enter(raw_redis)
+    raw_redis.set("q", "text")
+    assert withdraw(raw_redis) == 0
+    assert keyspace(raw_redis) == {"q": b"text"}

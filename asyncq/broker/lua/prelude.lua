@@ -1,6 +1,9 @@
 -- prelude: helpers that stand before every script. No script of its own.
 -- Redis refuses at maxmemory a script whose FIRST write may grow memory and lets everything after a shrinking first
 -- write through: each script therefore begins its writes with DEL, HDEL, LPOP or ZREM, even of a missing key.
+-- Redis undoes nothing of what a script wrote before it failed: whoever moves messages reads every key it is going to
+-- write before its first write, or asks for its size (`guard`), so that a key of another type fails before anything has
+-- left its place.
 -- Lua's unpack is kept to 500 values.
 
 -- Redis' own clock, milliseconds. Worker clocks are never compared with it.
@@ -20,26 +23,30 @@ local function to_head(queue, raws)
   end
 end
 
--- Everything in a list, and the list is gone.
-local function drain_list(key)
-  local raws = redis.call('LRANGE', key, 0, -1)
-  redis.call('DEL', key)
-  return raws
-end
-
--- Everything in an in-flight hash by ascending token, and the hash is gone.
-local function drain_inflight(key)
-  local flat = redis.call('HGETALL', key)
-  redis.call('DEL', key)
-  local tokens, by_token, raws = {}, {}, {}
+-- The values of an in-flight hash by ascending token.
+local function by_token(flat)
+  local tokens, values, raws = {}, {}, {}
   for k = 1, #flat, 2 do
     local token = tonumber(flat[k])
     tokens[#tokens + 1] = token
-    by_token[token] = flat[k + 1]
+    values[token] = flat[k + 1]
   end
   table.sort(tokens)
-  for k = 1, #tokens do raws[k] = by_token[tokens[k]] end
+  for k = 1, #tokens do raws[k] = values[tokens[k]] end
   return raws
+end
+
+-- Everything in the inbox and, if one is named, the in-flight hash goes to the head of the queue: what is in flight
+-- first, it left the queue earlier. Returns how many.
+local function hand_back(queue, inbox, inflight)
+  local landed, running = redis.call('LRANGE', inbox, 0, -1), {}
+  if inflight then running = by_token(redis.call('HGETALL', inflight)) end
+  if #landed + #running > 0 then redis.call('LLEN', queue) end  -- guard
+  redis.call('DEL', inbox)
+  if inflight then redis.call('DEL', inflight) end
+  to_head(queue, landed)
+  to_head(queue, running)
+  return #landed + #running
 end
 
 local function forget_dead(dead, records, ids)

@@ -7,6 +7,7 @@ local now = now_ms()
 local ids = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[1])
 local raws = {}
 if #ids > 0 then
+  redis.call('LLEN', KEYS[3])  -- guard
   local found = redis.call('HMGET', KEYS[2], unpack(ids))
   for k = 1, #ids do
     if found[k] then raws[#raws + 1] = found[k] end

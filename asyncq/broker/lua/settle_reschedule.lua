@@ -6,6 +6,9 @@
 -- field that never exists is the harmless first write. One script for both, so that a retry is one thing.
 -- Due = Redis' clock + delay. If nothing is due earlier, the due list rings whoever waits to promote.
 -- Cost O(log scheduled).
+redis.call('ZCARD', KEYS[2])  -- guard
+redis.call('HLEN', KEYS[3])  -- guard
+redis.call('LLEN', KEYS[4])  -- guard
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 and ARGV[1] ~= '' then return 0 end
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
 redis.call('ZADD', KEYS[2], now_ms() + tonumber(ARGV[3]), ARGV[2])

@@ -8,10 +8,8 @@
 -- order is kept and what there is no room for lies where others find it.
 -- Look-ahead is bounded by the fair share: list length / registered incarnations.
 -- Cost O(messages taken + inbox). Fenced by the register.
-redis.call('HLEN', KEYS[2])  -- a key of another type must fail here, before anything left the list
-to_head(KEYS[1], drain_list(KEYS[3]))
-
 local score = redis.call('ZSCORE', KEYS[5], ARGV[1])
+hand_back(KEYS[1], KEYS[3])
 if not score or tonumber(score) ~= 0 then return {-1} end
 if redis.call('EXISTS', KEYS[4]) == 0 then redis.call('SET', KEYS[4], 1, 'PX', ARGV[5]) end
 
@@ -25,6 +23,9 @@ local reply = {tonumber(ARGV[2]), 0}
 local wanted = math.min(room + ahead, 1000)
 if wanted < 1 then return reply end
 
+redis.call('HLEN', KEYS[2])  -- guard
+redis.call('ZCARD', KEYS[6])  -- guard
+redis.call('HLEN', KEYS[7])  -- guard
 local popped = redis.call('LPOP', KEYS[1], wanted) or {}
 local limit, token, record = tonumber(ARGV[6]), reply[1], {}
 for k = 1, #popped do

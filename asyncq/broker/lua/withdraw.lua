@@ -4,11 +4,9 @@
 --       worker one of whose blocking moves ended unclearly and may still land in the inbox
 -- Returns how many messages went back.
 -- Cost O(messages held). Does not touch the tombstone that a reap has set.
-redis.call('DEL', KEYS[4])
-local landed, running = drain_list(KEYS[3]), drain_inflight(KEYS[2])
-to_head(KEYS[1], landed)
-to_head(KEYS[1], running)
 local score = redis.call('ZSCORE', KEYS[5], ARGV[1])
+local count = hand_back(KEYS[1], KEYS[3], KEYS[2])
+redis.call('DEL', KEYS[4])
 if score and tonumber(score) == 0 then
   if ARGV[2] == '0' then
     redis.call('ZREM', KEYS[5], ARGV[1])
@@ -16,4 +14,4 @@ if score and tonumber(score) == 0 then
     redis.call('ZADD', KEYS[5], now_ms() + tonumber(ARGV[2]), ARGV[1])
   end
 end
-return #landed + #running
+return count

@@ -118,6 +118,15 @@ def test_an_unknown_task_is_parked_then_buried() -> None:
     assert "unknown_task" == over.reason
 
 
+@pytest.mark.parametrize("ran", [FAILED, Outcome(kind=Kind.SNOOZED, delay_s=4.0)])
+def test_the_time_of_being_parked_begins_anew_when_the_task_was_known_meanwhile(ran: Outcome) -> None:
+    found = settle(ran, message(parked_since=NOW - 599))
+
+    assert isinstance(found, Reschedule)
+    assert codec.decode(found.raw).parked_since is None
+    assert isinstance(settle(Outcome(kind=Kind.UNKNOWN_TASK), found.raw), Reschedule)
+
+
 @given(st.integers(1, 10_000), st.floats(0, 1e6), st.floats(0, 1e6), st.integers())
 def test_a_delay_lies_in_the_upper_half_below_the_cap(attempt: int, base_s: float, cap_s: float, seed: int) -> None:
     delay_s = RetryPolicy(base_s=base_s, cap_s=cap_s).delay_s(attempt, Random(seed))

@@ -10,10 +10,31 @@ from typing import Any
 import pytest
 
 from asyncq.core.contact import Contact
+from asyncq.core.errors import BrokerRefusedError
 from asyncq.core.nulls import NullObserver
+from asyncq.maintenance import keeper as keeper_module
 from asyncq.maintenance.keeper import Keeper, Maintenance
 from tests.support.memory_broker import MemoryBroker
 from tests.support.states import until
+
+
+class RefusingBroker(MemoryBroker):
+    """Refuses to reap and to renew on the queues in `refusing`; counts how often it was asked to."""
+
+    asked = 0
+
+    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+        self._refuse(queue)
+        return await super().reap(queue, wid, forced=forced)
+
+    async def renew(self, queue: str, wid: str) -> bool:
+        self._refuse(queue)
+        return await super().renew(queue, wid)
+
+    def _refuse(self, queue: str) -> None:
+        if queue in self.refusing:
+            self.asked += 1
+            raise BrokerRefusedError("switched on by the test")
 
 
 @asynccontextmanager
@@ -101,3 +122,53 @@ async def test_an_order_that_comes_before_the_loops_run_is_not_lost() -> None:
         await until(lambda: broker.trips > 3)  # promoter and reaper of the queue work
 
     assert [("q", "w1", True)] == broker.reaped
+
+
+async def test_what_redis_refuses_to_reap_blocks_no_other_queue_and_no_later_order() -> None:
+    broker = RefusingBroker("bad", "good")
+    broker.refusing.add("bad")
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad", "good"]]]})
+        keeper.order({"type": "reap", "seq": 2, "incarnations": [["w2", ["good"]]]})
+        await until(lambda: confirmed)
+
+    assert [{"type": "reaped", "seq": 2}] == confirmed
+    assert [("good", "w1", True), ("good", "w2", True)] == broker.reaped
+
+
+async def test_what_redis_refused_to_reap_is_tried_again_after_a_pause_and_confirmed_when_it_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper_module, "REFUSED_PAUSE_S", 0.05)
+    broker = RefusingBroker("bad", "good")
+    broker.refusing.add("bad")
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad", "good"]]]})
+        await until(lambda: broker.asked > 1)
+        assert [] == confirmed
+        broker.refusing.clear()
+        await until(lambda: confirmed)
+
+    assert [{"type": "reaped", "seq": 1}] == confirmed
+    assert [("good", "w1", True), ("bad", "w1", True)] == broker.reaped
+
+
+async def test_a_refused_reap_is_not_repeated_without_a_pause() -> None:
+    broker = RefusingBroker("bad", "good")
+    broker.refusing.add("bad")
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({"type": "live", "incarnations": [["w2", ["good"]]]})
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad"]]]})
+        await until(lambda: len(broker.renewed) > 8)  # Redis answers all the time
+
+    assert (1, []) == (broker.asked, confirmed)
+
+
+async def test_a_queue_whose_renewal_is_refused_spoils_no_other() -> None:
+    broker = RefusingBroker("bad", "good")
+    broker.refusing.add("bad")
+    async with keeping(broker) as (keeper, _):
+        keeper.order({"type": "live", "incarnations": [["w1", ["bad", "good"]], ["w2", ["good"]]]})
+        await until(lambda: len(broker.renewed) > 3)
+
+    assert {("good", "w1"), ("good", "w2")} == set(broker.renewed)

@@ -8,6 +8,7 @@ from random import Random
 
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Registered
+from asyncq.core.errors import BrokerRefusedError
 from asyncq.core.nulls import NullObserver
 from asyncq.maintenance.reaper import Reaper, Suspicion, pid_of, process_exists
 from tests.support.memory_broker import MemoryBroker
@@ -77,3 +78,25 @@ def test_a_process_that_ended_and_was_not_collected_does_not_exist() -> None:
     wait_until(lambda: not process_exists(child.pid))
     os.kill(child.pid, 0)  # its entry is still there
     child.wait()
+
+
+class RefusingBroker(MemoryBroker):
+    """Refuses to reap one incarnation."""
+
+    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+        if wid == "host:10:stuck":
+            raise BrokerRefusedError("switched on by the test")
+        return await super().reap(queue, wid, forced=forced)
+
+
+async def test_others_are_reaped_when_one_is_refused() -> None:
+    broker = RefusingBroker()
+    broker.rows = [Registered("host:10:stuck", 0, True), Registered("host:11:dead", 0, True)]
+    reaper = Reaper(broker, "q", NullObserver(), Contact(Random(1)), exists=lambda pid: False)
+    task = asyncio.ensure_future(reaper.run())
+    try:
+        await until(lambda: broker.reaped)
+    finally:
+        task.cancel()
+
+    assert [("q", "host:11:dead", True)] == broker.reaped
