@@ -21,6 +21,7 @@ from asyncq.admin.queues import QueueSampler
 from asyncq.metrics.aggregate import aggregate
 from asyncq.metrics.exposition import render
 from asyncq.metrics.segment import RegionSnapshot
+from asyncq.supervisor.scoreboard import State
 
 _UNCACHED = {"Cache-Control": "no-store"}
 
@@ -72,7 +73,8 @@ async def scrape(sources: AdminSources, accept: str) -> tuple[bytes, str]:
     """The page of /metrics: (body, content type). Takes at most the sampler's time-out and what rendering needs."""
     sample = await sources.queues.sample()
     fleet = sources.fleet()
-    live_slots = {worker.index for worker in fleet.workers if worker.pid}
+    # A worker that boots has not yet forgotten what its predecessor was running.
+    live_slots = {worker.slot for worker in fleet.workers if worker.state in (State.READY, State.DRAINING)}
     families = [
         *aggregate(sources.regions(), live_slots),
         *gauges.queue_families(sample),

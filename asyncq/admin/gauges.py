@@ -14,6 +14,7 @@ from asyncq.core.doors import QueueStats
 from asyncq.metrics import catalogue
 from asyncq.metrics.aggregate import Family, Point
 from asyncq.metrics.series import Metric
+from asyncq.supervisor.scoreboard import State
 
 
 def queue_families(sample: QueueSample) -> list[Family]:
@@ -47,7 +48,7 @@ def worker_families(fleet: FleetView, limits: HealthLimits) -> list[Family]:
     return [
         _family(
             catalogue.WORKER_PROCESSES,
-            [((state,), float(states.count(state))) for state in catalogue.WORKER_STATES],
+            [((state.name.lower(),), float(states.count(state))) for state in State if state is not State.EMPTY],
         ),
         _family(
             catalogue.WORKER_RESTARTS,

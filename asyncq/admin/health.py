@@ -1,37 +1,36 @@
 """Whether the fleet lives, is ready, has started: three pure decisions over one view of it.
 
 The roof fills FleetView from the supervisor's shared memory at each request; `app` asks the questions.
-Never asks Redis: whether Redis answers is what the workers saw, and liveness does not depend on it at all.
+Never asks Redis: whether Redis answers is what the processes saw, and liveness does not depend on it at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-State = Literal["starting", "ready", "draining", "backoff", "fatal"]
+from asyncq.supervisor.scoreboard import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerView:
-    """One occupied slot of the supervisor's table.
+    """One worker's slot.
 
     Attributes:
-        index: The slot; also the number of its region in the metrics segment.
+        slot: Its position in the supervisor's table; also the number of its region in the metrics segment.
+        index: Its position among the workers, as in `worker[0]` of the logs.
         pid: 0 while no process is in it (back-off, fatal).
-        state: Where the child stands in its life.
-        state_age_s: Seconds in this state.
+        state: Where the child stands in its life; never EMPTY.
+        state_age_s: Seconds in this state; starting and backing off, between which it may go to and fro, are one.
         beat_age_s: Seconds since its event loop last beat; None when it has not beaten yet.
-        redis_age_s: Seconds since Redis last answered it; None when it has not yet.
     """
 
+    slot: int
     index: int
     pid: int
     state: State
     state_age_s: float
     beat_age_s: float | None
-    redis_age_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +41,10 @@ class FleetView:
         workers: Occupied slots.
         wanted: How many workers there should be.
         arbiter_beat_age_s: Seconds since the supervisor's own loop last beat.
-        draining: Whether the whole fleet is on its way out, or was told to take nothing.
-        started: Whether a first full set of workers has been ready.
+        draining: Whether the whole fleet is on its way out.
+        started: Whether every worker and every helper has been ready at once.
+        braked: Whether workers keep dying, so that only one at a time is started.
+        redis_age_s: Seconds since Redis last answered any process of the fleet; None when it has not yet.
         restarts: Ended worker processes by reason, since the supervisor started.
     """
 
@@ -52,7 +53,9 @@ class FleetView:
     arbiter_beat_age_s: float
     draining: bool
     started: bool
-    restarts: Mapping[str, int] = field(default_factory=dict)
+    braked: bool
+    redis_age_s: float | None
+    restarts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ class HealthLimits:
         arbiter_beat_s: Of the supervisor; default 10.
         worker_beat_s: Of a worker's loop; default 20, the watchdog's.
         boot_s: How long a worker may be starting or backing off and count as on its way; default 60.
-        redis_s: Since Redis answered any worker; default 10.
+        redis_s: Since Redis answered any process; default 10.
     """
 
     arbiter_beat_s: float = 10.0
@@ -87,7 +90,7 @@ def beats(worker: WorkerView, limits: HealthLimits) -> bool:
 
 def is_up(worker: WorkerView, limits: HealthLimits) -> bool:
     """Whether this worker takes messages: ready, and its loop beats."""
-    return worker.state == "ready" and beats(worker, limits)
+    return worker.state is State.READY and beats(worker, limits)
 
 
 def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
@@ -102,7 +105,8 @@ def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
     if beating:
         return Verdict(True, f"{beating} of {fleet.wanted} workers beat")
     coming = sum(
-        worker.state in ("starting", "backoff") and worker.state_age_s <= limits.boot_s for worker in fleet.workers
+        worker.state in (State.STARTING, State.BACKOFF) and worker.state_age_s <= limits.boot_s
+        for worker in fleet.workers
     )
     if coming:
         return Verdict(True, f"{coming} of {fleet.wanted} workers are starting")
@@ -112,24 +116,27 @@ def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
 
 
 def ready(fleet: FleetView, limits: HealthLimits) -> Verdict:
-    """Whether messages are being taken: enough workers up, Redis seen, not draining."""
+    """Whether messages are being taken: enough workers up, Redis seen, neither draining nor braked."""
     if fleet.draining:
         return Verdict(False, "draining: no new messages are taken")
+    if fleet.braked:
+        return Verdict(False, "crash loop suspected: one worker at a time is tried")
     up = sum(is_up(worker, limits) for worker in fleet.workers)
     needed = max(1, (fleet.wanted + 1) // 2)
     if up < needed:
         return Verdict(False, f"{up} of {fleet.wanted} workers are ready, at least {needed} are needed")
-    ages = [worker.redis_age_s for worker in fleet.workers if worker.pid and worker.redis_age_s is not None]
-    if not ages:
-        return Verdict(False, "Redis has not answered any worker yet")
-    if min(ages) > limits.redis_s:
-        return Verdict(False, f"Redis last answered {min(ages):.0f} s ago (limit {limits.redis_s:g} s)")
+    if fleet.redis_age_s is None:
+        return Verdict(False, "Redis has not answered yet")
+    if fleet.redis_age_s > limits.redis_s:
+        return Verdict(False, f"Redis last answered {fleet.redis_age_s:.0f} s ago (limit {limits.redis_s:g} s)")
     return Verdict(True, f"{up} of {fleet.wanted} workers are ready")
 
 
 def started(fleet: FleetView) -> Verdict:
-    """Whether a first full set of workers has been ready; once true, true for ever."""
+    """Whether every worker and helper has been ready at once; once true, true for ever."""
     if fleet.started:
         return Verdict(True, "the first full set of workers was ready")
-    now_ready = sum(worker.state == "ready" for worker in fleet.workers)
+    now_ready = sum(worker.state is State.READY for worker in fleet.workers)
+    if now_ready == fleet.wanted:
+        return Verdict(False, f"{now_ready} of {fleet.wanted} workers are ready, but a helper process is not")
     return Verdict(False, f"{now_ready} of {fleet.wanted} workers are ready for the first time")

@@ -7,12 +7,13 @@ A Redis that is away makes a sample without sizes, not an error and not a late p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asyncq.core import clock
 from asyncq.core.doors import Inspector, QueueStats
-from asyncq.core.errors import BrokerError, BrokerRefusedError
+from asyncq.core.errors import BrokerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class QueueSample:
     """Sizes at one moment.
 
     Attributes:
-        redis_up: Whether Redis answered.
-        stats: One per queue that could be read; empty when Redis did not answer.
+        redis_up: Whether Redis answered for any queue.
+        stats: One per queue that could be read in time; empty when Redis did not answer.
     """
 
     redis_up: bool
@@ -35,7 +36,8 @@ class QueueSampler:
     """Asks an Inspector, and remembers the answer for a while.
 
     Args:
-        inspector: Used by one question at a time; closing it stays with its owner.
+        inspector: Asked about all queues together, it bounds how many connections that takes; closing it stays with
+            its owner.
         queues: Names at the moment of asking (a reload may change them).
         timeout_s: For all queues together; default 1.
         keep_s: How long an answer, or its absence, is given again; default 1.
@@ -67,23 +69,16 @@ class QueueSampler:
             return self._last
 
     async def _ask(self) -> QueueSample:
-        try:
+        queues, found = self._queues(), dict[str, QueueStats]()
+        with contextlib.suppress(BrokerError, TimeoutError):
             async with asyncio.timeout(self._timeout_s):
-                return await self._ask_each()
-        except (BrokerError, TimeoutError):
-            return _NO_ANSWER
+                if not queues:
+                    await self._inspector.ping()
+                    return QueueSample(True)
+                await asyncio.gather(*(self._ask_one(queue, found) for queue in queues))
+        # What was found in time is true, whatever became of the rest.
+        return QueueSample(bool(found), tuple(found[queue] for queue in queues if queue in found))
 
-    async def _ask_each(self) -> QueueSample:
-        found: list[QueueStats] = []
-        refused: BrokerRefusedError | None = None
-        queues = self._queues()
-        for queue in queues:
-            try:
-                found.append(await self._inspector.stats(queue))
-            except BrokerRefusedError as error:  # a key of another type spoils only its own queue
-                refused = error
-        if refused is not None and not found:
-            raise refused
-        if not queues:
-            await self._inspector.ping()
-        return QueueSample(True, tuple(found))
+    async def _ask_one(self, queue: str, found: dict[str, QueueStats]) -> None:
+        with contextlib.suppress(BrokerError):  # a key of another type spoils only its own queue
+            found[queue] = await self._inspector.stats(queue)

@@ -65,14 +65,14 @@ def run_keeper(context: ChildContext) -> int:
 
 async def _keep(context: ChildContext, args: ChildArgs) -> int:
     stop = _stop_event()
-    contact = Contact(Random())
+    contact = Contact(Random(), context.page.set_redis_seen)
     broker = rooms.make_broker(args.settings, args.redis_url, "keeper")
     recorder = Recorder(args.segment.region(context.page.index), ())
     maintenance = Maintenance(broker, recorder, contact)
     keeper = Keeper(broker, maintenance, recorder, context.channel.send, rooms.renew_s(args.settings), contact)
     try:
         async with asyncio.TaskGroup() as group:
-            services = (maintenance.run(), keeper.run(), _beat(context))
+            services = (maintenance.run(), keeper.run(), _beat(context), _learn_queues(args, maintenance))
             tasks = [group.create_task(service) for service in services]
             _on_messages(context, keeper.order, stop)
             context.channel.send({"type": "ready"})
@@ -149,12 +149,19 @@ async def _beat(context: ChildContext) -> None:
         await asyncio.sleep(0.5)
 
 
+async def _learn_queues(args: ChildArgs, maintenance: Maintenance) -> None:
+    """Also of workers that register nothing (at-most-once): somebody must promote their retries."""
+    while True:
+        maintenance.add(queues_in(args.scoreboard.snapshot()))
+        await asyncio.sleep(0.5)
+
+
 def _on_messages(context: ChildContext, handle: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
     """Call `handle` for every message of the supervisor; its end is ours."""
 
     def read() -> None:
         try:
-            while (message := context.channel.receive()) is not None:
+            for message in context.channel.messages("supervisor"):
                 handle(message)
         except EOFError:
             asyncio.get_running_loop().remove_reader(context.channel.fileno())

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from asyncq.admin.health import FleetView, State, WorkerView
-from asyncq.supervisor import scoreboard
-from asyncq.supervisor.scoreboard import SlotSnapshot, Snapshot, SupervisorState
-
-_STATES: Final[dict[scoreboard.State, State]] = {
-    scoreboard.State.STARTING: "starting",
-    scoreboard.State.READY: "ready",
-    scoreboard.State.DRAINING: "draining",
-    scoreboard.State.BACKOFF: "backoff",
-    scoreboard.State.FATAL: "fatal",
-}
+from asyncq.admin.health import FleetView, WorkerView
+from asyncq.supervisor.scoreboard import SlotSnapshot, Snapshot, State, SupervisorState
 
 
 def fleet_view(snapshot: Snapshot) -> FleetView:
     """All workers and the supervisor's own state."""
     supervisor = snapshot.supervisor
+    redis_ages = [slot.redis_age_s for slot in snapshot.slots if slot.pid and slot.redis_age_s is not None]
     return FleetView(
-        workers=tuple(_worker_view(slot) for slot in snapshot.slots if slot.role == "worker" and slot.state in _STATES),
+        workers=tuple(
+            _worker_view(slot) for slot in snapshot.slots if slot.role == "worker" and slot.state is not State.EMPTY
+        ),
         wanted=supervisor.wanted,
         arbiter_beat_age_s=supervisor.beat_age_s if supervisor.beat_age_s is not None else 0.0,
-        draining=supervisor.state in (SupervisorState.DRAINING, SupervisorState.QUIET),
+        draining=supervisor.state is SupervisorState.DRAINING,
         started=supervisor.complete,
+        braked=supervisor.state is SupervisorState.DEGRADED,
+        redis_age_s=min(redis_ages, default=None),
         restarts=supervisor.restarts,
     )
 
@@ -37,10 +31,10 @@ def queues_in(snapshot: Snapshot) -> list[str]:
 
 def _worker_view(slot: SlotSnapshot) -> WorkerView:
     return WorkerView(
-        index=slot.index,
+        slot=slot.index,
+        index=slot.role_index,
         pid=slot.pid,
-        state=_STATES[slot.state],
-        state_age_s=slot.age_s or 0.0,
+        state=slot.state,
+        state_age_s=slot.state_age_s,
         beat_age_s=slot.beat_age_s,
-        redis_age_s=slot.redis_age_s,
     )

@@ -1,7 +1,6 @@
 """The catalogue: the only place where a metric's name, type, unit, labels, buckets and help stand.
 
-The recorder counts what stands here, the admin process adds the gauges, documentation and dashboards are
-tested against `METRICS`. Holds definitions, computes nothing.
+The recorder counts what stands here, the admin process adds the gauges. Holds definitions, computes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ MAX_VALUES_PER_TASK: Final = 20
 SUCCEEDED: Final = "succeeded"
 
 QUEUE_STATES: Final = ("ready", "scheduled", "due", "in_flight", "dead")
-WORKER_STATES: Final = ("starting", "ready", "draining", "backoff", "fatal")
 
 TASK_DURATION: Final = Metric(
     name="asyncq_task_duration_seconds",
@@ -109,13 +107,13 @@ WORKER_RESTARTS: Final = Metric(
 WORKER_UP: Final = Metric(
     name="asyncq_worker_up",
     kind="gauge",
-    help="1 if the worker in this slot is ready and its loop beats, else 0.",
+    help="1 if the worker of this number (as in its log lines) is ready and its loop beats, else 0.",
     labels=("slot",),
 )
 WORKER_HEARTBEAT_AGE: Final = Metric(
     name="asyncq_worker_heartbeat_age_seconds",
     kind="gauge",
-    help="Time since the event loop in this slot last beat.",
+    help="Time since the event loop of the worker of this number last beat.",
     labels=("slot",),
     unit="seconds",
 )

@@ -24,9 +24,6 @@ from asyncq.core.errors import ConfigurationError
 if TYPE_CHECKING:
     Cells = memoryview[float]
 
-LAYOUT: Final = "1"
-"""Changes with the layout of a region; processes that share a segment must agree on it."""
-
 REGION_BYTES: Final = 262_144
 
 _DROPPED: Final = 0

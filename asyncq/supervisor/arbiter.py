@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import os
-import selectors
-import sys
 import time
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from asyncq.core.errors import EXIT_CRASH_LOOP, EXIT_HANDED_BACK, EXIT_INTERNAL, EXIT_OK
+from asyncq.core.errors import EXIT_INTERNAL
 from asyncq.supervisor import child as life
 from asyncq.supervisor import policy
 from asyncq.supervisor.brake import Change, RestartGuard
@@ -33,12 +29,14 @@ from asyncq.supervisor.events import (
 )
 from asyncq.supervisor.notices import Notices
 from asyncq.supervisor.reaps import KeeperLink
+from asyncq.supervisor.result import Result
 from asyncq.supervisor.scoreboard import Scoreboard, SupervisorState
 from asyncq.supervisor.signals import Command, SignalInbox
 from asyncq.supervisor.slots import ManagedSlot, make_slots
 from asyncq.supervisor.spawn import ForkSpawner, Order, Spawner
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
 from asyncq.supervisor.stopping import Stopping
+from asyncq.supervisor.watch import Watch
 
 _log = logging.getLogger("asyncq.supervisor")
 
@@ -55,7 +53,6 @@ class Arbiter:
         settings: Time limits.
         on_event: Called with every Event of `events`, in the arbiter's process; must be quick and must not raise.
         spawner: How processes are made; default: by forking.
-        rng: Draws the jitter of the back-off.
 
     Raises:
         ConfigurationError: specs and scoreboard do not fit together.
@@ -69,57 +66,52 @@ class Arbiter:
         on_event: Callable[[Event], object] | None = None,
         *,
         spawner: Spawner | None = None,
-        rng: Random | None = None,
     ) -> None:
         self._settings = settings or SupervisorSettings()
         self._board = scoreboard
         self._slots = make_slots(specs, scoreboard, self._settings)
         self._workers = [slot for slot in self._slots if slot.is_worker]
-        self._by_pid: dict[int, ManagedSlot] = {}
         self._link = KeeperLink(self._slots)
         self._notices = Notices(on_event, self._settings.notify_socket)
         self._spawner = spawner or ForkSpawner()
-        self._rng = rng or Random()
+        self._rng = Random()  # the jitter of the back-off
         self._guard = RestartGuard(self._slots, self._settings)
         self._stopping = Stopping(self._slots, self._link, self._settings.reap_timeout_s)
         self._complete = False
         self._any_worker_ready = False
-        self._result = EXIT_OK
-        self._work_left_behind = False
+        self._result = Result()
 
     def run(self) -> int:
         """Supervise until stopped; returns the exit code.
 
-        0 drained, 1 crash loop, 75 a worker was cancelled or killed, 70 internal error; a first boot that fails
-        with a code that another try cannot cure (2, 3, 73) returns that code.
+        0 drained; 75 work was left to others: a worker was cancelled, killed or late, or the keeper did not confirm;
+        1 crash loop; 70 internal error. A child that fails before any worker was ready with a code that another try
+        cannot cure (2, 3, 73) ends everything with that code.
         """
-        self._selector = selectors.DefaultSelector()
         self._inbox = SignalInbox()
-        self._selector.register(self._inbox, selectors.EVENT_READ, self._on_signals)
+        self._watch = Watch(self._inbox, self._on_signals, self._on_message, self._on_end)
         try:
             self._loop()
         except Exception:  # noqa: BLE001 - fence: the tree must not outlive a broken arbiter
             _log.exception("supervisor failed")
-            self._kill_everything()
+            self._watch.kill_everything()
             return EXIT_INTERNAL
         finally:
-            self._selector.close()
+            self._watch.close()
             self._inbox.close()
-        left_behind = self._work_left_behind or self._stopping.reaps_unconfirmed
-        return self._result or (EXIT_HANDED_BACK if left_behind else EXIT_OK)
+        return self._result.exit_code(reaps_unconfirmed=self._stopping.reaps_unconfirmed)
 
     # -- the loop
 
     def _loop(self) -> None:
-        self._board.supervisor.begin(os.getpid(), len(self._workers))
+        self._board.supervisor.begin(len(self._workers))
         self._show_state()
         for slot in self._slots:
             slot.feed(life.Start(), time.monotonic())
         while not self._stopping.finished:
             self._tick(time.monotonic())
             if not self._stopping.finished:
-                for key, mask in self._selector.select(self._patience_s(time.monotonic())):
-                    key.data(mask)
+                self._watch.wait(self._patience_s(time.monotonic()))
 
     def _tick(self, now: float) -> None:
         self._board.supervisor.beat()
@@ -131,7 +123,6 @@ class Arbiter:
         for slot in self._slots:
             self._feed(slot, life.Tick(self._guard.may_start(slot, now)), now)
         self._link.share_living()
-        self._watch_for_room()
 
     def _patience_s(self, now: float) -> float:
         """Until the next thing that is due; what is due but held back is looked at again soon."""
@@ -150,7 +141,8 @@ class Arbiter:
     def _spawn(self, slot: ManagedSlot, now: float) -> None:
         self._guard.started(slot, now)
         slot.generation += 1
-        slot.page.begin(slot.spec.role, slot.index, slot.generation)
+        slot.last_words = ""
+        slot.page.begin(slot.spec.role, slot.index)
         try:
             pid, channel = self._spawner.spawn(Order(slot.spec, slot.index, slot.generation, slot.page))
         except OSError as error:
@@ -163,39 +155,12 @@ class Arbiter:
             )
             return
         slot.channel = channel
-        self._by_pid[pid] = slot
-        self._selector.register(channel, selectors.EVENT_READ, functools.partial(self._on_channel, slot))
-        self._watch_end(slot, pid)
+        self._watch.add(slot, pid)
         self._feed(slot, life.Spawned(pid), now)
         if not slot.spec.handshake:
             self._on_ready(slot, {}, now)
 
-    def _watch_end(self, slot: ManagedSlot, pid: int) -> None:
-        """A pidfd says it sooner and more surely than SIGCHLD; SIGCHLD alone is enough where there is none."""
-        try:
-            slot.pidfd = os.pidfd_open(pid)
-        except (AttributeError, OSError):
-            return
-        self._selector.register(slot.pidfd, selectors.EVENT_READ, self._reap)
-
     # -- what children say
-
-    def _on_channel(self, slot: ManagedSlot, mask: int) -> None:
-        channel = slot.channel
-        if channel is None:  # its end was seen earlier in this turn
-            return
-        try:
-            if mask & selectors.EVENT_WRITE:
-                channel.flush()
-            while (message := channel.receive()) is not None:
-                self._on_message(slot, message)
-        except (EOFError, OSError):
-            # Not a death yet (a foreign program closes it on exec): the process itself is watched.
-            self._selector.unregister(channel)
-            channel.close()
-            slot.channel = None
-        except ValueError as error:
-            _log.warning("message not understood", extra={"role": slot.spec.role, "error": str(error)})
 
     def _on_message(self, slot: ManagedSlot, message: dict[str, Any]) -> None:
         match message.get("type"):
@@ -224,67 +189,27 @@ class Arbiter:
             self._show_state()
             self._notices.tell(AllReady())
 
-    def _watch_for_room(self) -> None:
-        """Watch for room to write exactly while something waits in an outbox."""
-        for slot in self._slots:
-            if slot.channel is not None and slot.channel.unsent != slot.writing:
-                slot.writing = slot.channel.unsent
-                mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if slot.writing else 0)
-                self._selector.modify(slot.channel, mask, functools.partial(self._on_channel, slot))
-
     # -- ends
 
-    def _reap(self, mask: int = 0) -> None:
-        """Collect every ended process; as PID 1 that includes strangers."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            slot = self._by_pid.pop(pid, None)
-            if slot is not None:
-                self._on_end(slot, policy.Exit(os.waitstatus_to_exitcode(status)), time.monotonic())
-
-    def _on_end(self, slot: ManagedSlot, end: policy.Exit, now: float) -> None:
-        self._let_go(slot)
-        gone = slot.child
+    def _on_end(self, slot: ManagedSlot, end: policy.Exit) -> None:
+        now, gone = time.monotonic(), slot.child
         asked = gone.state is State.DRAINING
-        settled = slot.page.settled
-        verdict = policy.judge(end, asked=asked, was_ready=gone.was_ready, settled=settled)
+        verdict = policy.judge(end, asked=asked, was_ready=gone.was_ready, settled=slot.page.settled)
+        exited = policy.exited(gone, end, verdict, now, self._settings, self._rng, hopeful=self._any_worker_ready)
         if end.code:
             slot.sweep_group(gone.pid)
         self._link.buried(slot)
         self._notices.tell(ChildDied(slot.spec.role, slot.index, gone.pid, str(end), verdict.reason, verdict.counted))
-        ready_for_s = now - gone.since_mono if gone.was_ready else 0.0
-        failures = policy.failures_after(gone.failures, verdict, ready_for_s, self._settings)
-        fatal = end.code in policy.HOPELESS_EXITS and not self._any_worker_ready
-        delay_s = policy.delay_s(failures, self._settings, self._rng)
-        self._feed(slot, life.Exited(failures, delay_s, fatal), now)
+        self._feed(slot, exited, now)
         if asked:
-            self._note_stopped(slot, gone, end)
-        elif fatal:
-            self._first_boot_failed(slot, end)
+            self._result.stopped(slot, gone, end)
+        elif exited.fatal:
+            self._give_up(self._result.first_boot_failed(slot, end))
         elif slot.is_worker:
             self._board.supervisor.count_restart(verdict.reason)
             if self._guard.died(verdict, now):
                 self._show_state()
                 self._notices.tell(Degraded(self._guard.deaths(now), self._settings.brake_window_s))
-
-    def _let_go(self, slot: ManagedSlot) -> None:
-        """Hear its last words, then close what belonged to the process."""
-        self._on_channel(slot, 0)
-        if slot.channel is not None:
-            self._selector.unregister(slot.channel)
-        if slot.pidfd >= 0:
-            self._selector.unregister(slot.pidfd)
-        slot.forget_process()
-
-    def _note_stopped(self, slot: ManagedSlot, gone: life.Child, end: policy.Exit) -> None:
-        """A worker that did not drain in time and in order has left work to others."""
-        if slot.is_worker and (gone.overdue or (gone.was_ready and end.code)):
-            self._work_left_behind = True
 
     # -- giving up and stopping
 
@@ -294,33 +219,16 @@ class Arbiter:
                 self._show_state()
                 self._notices.tell(Recovered())
             case Change.CRASH_LOOP:
-                self._crash_loop()
+                self._give_up(self._result.crash_loop(self._workers))
             case Change.NONE:
                 pass
 
-    def _first_boot_failed(self, slot: ManagedSlot, end: policy.Exit) -> None:
-        """All workers start at once, so all of them fail; the first one's sentence speaks for them."""
-        who = f"{slot.spec.role}[{slot.index}]"
-        sentence = slot.last_words or f"{who} ended with {end} before anything was ready"
-        self._give_up(end.code, (sentence,), sentence)
+    def _give_up(self, reason: GaveUp | None) -> None:
+        if reason is not None:
+            self._notices.tell(reason)
+            self._stop(Level.DRAIN)
 
-    def _crash_loop(self) -> None:
-        words = tuple(dict.fromkeys(worker.last_words for worker in self._workers if worker.last_words))
-        said = "; ".join(words) or "they said nothing; see their output above"
-        self._give_up(
-            EXIT_CRASH_LOOP, words, f"crash loop: workers keep dying before they settle anything. Last words: {said}"
-        )
-
-    def _give_up(self, exit_code: int, last_words: tuple[str, ...], sentence: str) -> None:
-        if self._result:
-            return
-        self._result = exit_code
-        sys.stderr.write(f"asyncq: {sentence}\n")
-        sys.stderr.flush()
-        self._notices.tell(GaveUp(exit_code, last_words))
-        self._stop(Level.DRAIN)
-
-    def _on_signals(self, mask: int) -> None:
+    def _on_signals(self) -> None:
         for command, number in self._inbox.commands():
             match command:
                 case Command.STOP:
@@ -328,7 +236,7 @@ class Arbiter:
                 case Command.CANCEL:
                     self._stop(max(self._stopping.level, Level.CANCEL))
                 case Command.REAP:
-                    self._reap()
+                    self._watch.reap()
                 case Command.IGNORE:
                     _log.warning("signal ignored", extra={"signal": number.name})
 
@@ -343,12 +251,6 @@ class Arbiter:
     def _ask_to_leave(self, level: Level) -> None:
         for slot in self._stopping.members():
             self._feed(slot, life.Leave(level), time.monotonic())
-
-    def _kill_everything(self) -> None:
-        for pid, slot in self._by_pid.items():
-            slot.sweep_group(pid)
-        for pid in self._by_pid:
-            os.waitpid(pid, 0)
 
     def _show_state(self) -> None:
         if self._stopping.level:

@@ -1,4 +1,4 @@
-"""JSON messages between the arbiter and one child over a SEQPACKET socket pair.
+"""JSON messages between the arbiter and one child, one per line, over a socket pair.
 
 The spawner makes the pair; each side holds one end as a bare descriptor, so that no object of the parent closes a
 descriptor of the child when it is collected. Never blocks: what the other side does not read yet waits in `send`'s
@@ -8,15 +8,15 @@ outbox until `flush`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
-from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
-# One packet holds a mark and a piece of a message; a message may have any number of pieces.
-_PIECE_BYTES: Final = 32 * 1024
-_MORE: Final = b"+"
-_LAST: Final = b"."
+_log = logging.getLogger("asyncq.supervisor")
+
+_READ_BYTES: Final = 64 * 1024
 
 
 class Channel:
@@ -24,8 +24,9 @@ class Channel:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._outbox: deque[bytes] = deque()
-        self._pieces: list[bytes] = []
+        # Byte arrays drop their front without copying the rest.
+        self._outbox = bytearray()
+        self._inbox = bytearray()
         os.set_blocking(fd, False)
 
     def fileno(self) -> int:
@@ -43,21 +44,16 @@ class Channel:
         Raises:
             BrokenPipeError or ConnectionResetError: the other side is gone.
         """
-        raw = json.dumps(message, separators=(",", ":")).encode()
-        starts = range(0, len(raw), _PIECE_BYTES)
-        for start in starts:
-            mark = _LAST if start == starts[-1] else _MORE
-            self._outbox.append(mark + raw[start : start + _PIECE_BYTES])
+        self._outbox += json.dumps(message, separators=(",", ":")).encode() + b"\n"
         self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as it fits. Raises as `send` does."""
         while self._outbox:
             try:
-                os.write(self._fd, self._outbox[0])
+                del self._outbox[: os.write(self._fd, self._outbox)]
             except BlockingIOError:
                 return
-            self._outbox.popleft()
 
     def receive(self) -> dict[str, Any] | None:
         """The next message, or None when none is complete right now.
@@ -66,26 +62,41 @@ class Channel:
             EOFError: the other side is gone (in a child: the arbiter is).
             ValueError: the bytes are not a message; the next one can be received.
         """
-        while True:
+        while (end := self._inbox.find(b"\n")) < 0:
             try:
-                packet = os.read(self._fd, _PIECE_BYTES + 1)
+                read = os.read(self._fd, _READ_BYTES)
             except BlockingIOError:
                 return None
             except ConnectionResetError:  # it died with unread messages
-                packet = b""
-            if not packet:
+                read = b""
+            if not read:
                 raise EOFError("the other end of the channel is closed")
-            self._pieces.append(packet[1:])
-            if packet[:1] == _LAST:
-                return self._complete()
-
-    def _complete(self) -> dict[str, Any]:
-        raw = b"".join(self._pieces)
-        self._pieces = []
+            self._inbox += read
+        raw = self._inbox[:end]
+        del self._inbox[: end + 1]
         message = json.loads(raw)
         if not isinstance(message, dict):
             raise ValueError(f"expected a JSON object on the channel, found {type(message).__name__}")
         return message
+
+    def messages(self, speaker: str) -> Iterator[dict[str, Any]]:
+        """Every message that is here right now; a line that is none is logged and the next one is read.
+
+        Args:
+            speaker: The role of the other side, for the log.
+
+        Raises:
+            EOFError: the other side is gone; what it had said was given first.
+        """
+        while True:
+            try:
+                message = self.receive()
+            except ValueError as error:
+                _log.warning("message not understood", extra={"role": speaker, "error": str(error)})
+                continue
+            if message is None:
+                return
+            yield message
 
     def close(self) -> None:
         """Close this end; a second call does nothing."""
@@ -96,5 +107,5 @@ class Channel:
 
 def channel_pair() -> tuple[Channel, Channel]:
     """Two connected ends; both close on exec."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair()
     return Channel(ours.detach()), Channel(theirs.detach())

@@ -5,7 +5,7 @@ The arbiter feeds events and carries the action out; nothing here forks, signals
     EMPTY -Start-> BACKOFF -Tick-> STARTING -Ready-> READY -Leave-> DRAINING -Exited-> EMPTY
                       ^---------------Exited------------'  (FATAL instead when starting again is hopeless)
 
-A spawner answers every Spawn action with Spawned or SpawnFailed; until then the pid is 0 and no signal is sent.
+Every Spawn action is answered at once, before any other event, with Spawned or SpawnFailed.
 """
 
 from __future__ import annotations
@@ -208,11 +208,7 @@ def _tick(child: Child, may_start: bool, limits: Limits, now: float) -> Step:
 
 
 def _spawned(child: Child, pid: int) -> Step:
-    if child.state not in (State.STARTING, State.DRAINING):
-        return child, None
-    known = replace(child, pid=pid)
-    # Asked to leave before the process existed: say it now.
-    return known, _signal(known, child.level)
+    return (replace(child, pid=pid) if child.state is State.STARTING else child), None
 
 
 def _ready(child: Child, now: float) -> Step:

@@ -66,15 +66,17 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """The supervisor stops by itself: first boot failed, or a crash loop.
+    """The supervisor stops by itself: a first boot that another try cannot cure, or a crash loop. Told once.
 
     Attributes:
         exit_code: What `run` will return.
-        last_words: The children's own sentences, newest last; already written to standard error.
+        last_words: What the newest children said before they died, each sentence once.
+        sentence: What a person is told on standard error.
     """
 
     exit_code: int
     last_words: tuple[str, ...]
+    sentence: str
 
 
 Event = ChildReady | ChildDied | AllReady | Draining | Degraded | Recovered | GaveUp

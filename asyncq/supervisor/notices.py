@@ -5,8 +5,10 @@ Called by the arbiter only. Decides nothing.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -27,7 +29,6 @@ _log = logging.getLogger("asyncq.supervisor")
 _LINES: Final[Mapping[type, tuple[int, str]]] = {
     ChildReady: (logging.INFO, "child ready"),
     ChildDied: (logging.WARNING, "child died"),
-    AllReady: (logging.INFO, "all ready"),
     Draining: (logging.INFO, "draining"),
     Degraded: (logging.ERROR, "crash loop suspected"),
     Recovered: (logging.INFO, "recovered"),
@@ -49,11 +50,12 @@ class Notices:
 
     def tell(self, event: Event, *, first: bool = True) -> None:
         """Log it, call the callback, notify systemd. `first`: False for a Draining that repeats another."""
-        level, name = _LINES[type(event)]
-        if isinstance(event, ChildDied) and event.reason == "asked":
-            level, name = logging.INFO, "child stopped"
-        _log.log(level, name, extra=dataclasses.asdict(event))
+        _write(event)
         match event:
+            case GaveUp():
+                with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                    sys.stderr.write(f"asyncq: {event.sentence}\n")
+                    sys.stderr.flush()
             case AllReady():
                 self._notifier.send("READY=1", "STATUS=all children ready")
             case Draining() if first:
@@ -66,3 +68,15 @@ class Notices:
                 pass
         if self._on_event is not None:
             self._on_event(event)
+
+
+def _write(event: Event) -> None:
+    """The line of the log; readiness is the roof's to tell."""
+    if isinstance(event, AllReady):
+        return
+    level, name = _LINES[type(event)]
+    if isinstance(event, ChildDied) and event.reason == "asked":
+        level, name = logging.INFO, "child stopped"
+    fields = dataclasses.asdict(event)
+    fields.pop("sentence", None)  # written to standard error as it is
+    _log.log(level, name, extra=fields)

@@ -21,11 +21,14 @@ _CELL_BYTES: Final = 8
 _HEADER_BYTES: Final = 256
 
 # Cells of the header. The first group is written by the arbiter, the second by the child.
-_ROLE, _PID, _GENERATION, _STATE, _STARTED, _ROLE_INDEX = range(6)
+_ROLE, _PID, _STATE, _STATE_SINCE, _ROLE_INDEX = range(5)
 _BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED = range(8, 12)
 
 _TEXT_BYTES: Final = (PAGE_BYTES - _HEADER_BYTES) // 2
 _READ_ATTEMPTS: Final = 8
+
+# A slot whose start fails goes to and fro between these: for whoever waits for a child they are one state.
+_COMING: Final = (State.STARTING, State.BACKOFF)
 
 
 class Text:
@@ -58,8 +61,8 @@ class Text:
         raw = json.dumps(value, separators=(",", ":")).encode()
         if len(raw) > self.limit_bytes:
             raise ConfigurationError(
-                f"the queue names of this process need {len(raw)} bytes in the supervisor's memory, the limit is "
-                f"{self.limit_bytes}; consume fewer queues per process or shorten their names"
+                f"this process's list of queues or incarnations needs {len(raw)} bytes in the supervisor's memory, "
+                f"the limit is {self.limit_bytes}; consume fewer queues per process or shorten their names"
             )
         version = self._cells[0] + 1
         copy = version & 1
@@ -122,26 +125,27 @@ class SlotPage:
         Raises:
             ConfigurationError: more than fits; register nothing then, for nobody could hand it back.
         """
-        self._incarnations.write([[wid, list(queues)] for wid, queues in incarnations])
+        self._incarnations.write(incarnations)
 
     def set_queues(self, queues: Sequence[str]) -> None:
         """Publish the queues of the app that this process has loaded."""
-        self._queues.write(list(queues))
+        self._queues.write(queues)
 
     # -- the arbiter writes
 
-    def begin(self, role: str, role_index: int, generation: int) -> None:
+    def begin(self, role: str, role_index: int) -> None:
         """A new child is about to be forked here; called while no process writes."""
         for cell in (_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _PID):
             self._cells[cell] = 0
         self._incarnations.write([])
         self._cells[_ROLE] = int.from_bytes(role.encode(), "big")
         self._cells[_ROLE_INDEX] = role_index
-        self._cells[_GENERATION] = generation
-        self._cells[_STARTED] = time.monotonic_ns()
 
     def set_process(self, pid: int, state: State) -> None:
         """Who is in the slot (0 = nobody), and how far in its life."""
+        before = self.state
+        if state is not before and not (state in _COMING and before in _COMING):
+            self._cells[_STATE_SINCE] = time.monotonic_ns()
         self._cells[_PID] = pid
         self._cells[_STATE] = state
 
@@ -165,7 +169,7 @@ class SlotPage:
     @property
     def queues(self) -> list[str]:
         """The queues of the app, as the last child of this slot published them."""
-        return list(self._queues.read() or ())
+        return self._queues.read() or []
 
     @property
     def role(self) -> str:
@@ -184,19 +188,14 @@ class SlotPage:
         return self._cells[_PID]
 
     @property
-    def generation(self) -> int:
-        """How many children this slot has had, this one included."""
-        return self._cells[_GENERATION]
-
-    @property
     def state(self) -> State:
         """Where the slot is in its life."""
         return State(self._cells[_STATE])
 
     @property
-    def started_ns(self) -> int:
-        """When the child was forked, monotonic."""
-        return self._cells[_STARTED]
+    def state_since_ns(self) -> int:
+        """Since when it is there, monotonic, STARTING and BACKOFF being one; 0 = never used."""
+        return self._cells[_STATE_SINCE]
 
     @property
     def beat_ns(self) -> int:

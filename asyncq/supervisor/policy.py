@@ -11,10 +11,11 @@ from random import Random
 from typing import Final
 
 from asyncq.core.errors import EXIT_APP, EXIT_HANDED_BACK, EXIT_OK, EXIT_PORT_BUSY, EXIT_USAGE
+from asyncq.supervisor.child import Child, Exited
 from asyncq.supervisor.spec import SupervisorSettings
 
-# Exit codes that starting again cannot cure, as long as nothing has ever been ready.
-HOPELESS_EXITS: Final = frozenset({EXIT_USAGE, EXIT_APP, EXIT_HANDED_BACK, EXIT_OK, EXIT_PORT_BUSY})
+# Exit codes that starting again cannot cure, as long as no worker has ever been ready.
+HOPELESS_EXITS: Final = frozenset({EXIT_USAGE, EXIT_APP, EXIT_PORT_BUSY})
 
 # How a child ends that obeyed a SIGTERM or SIGQUIT: drained, handed back, or no handler installed.
 _OBEYED: Final = frozenset({EXIT_OK, EXIT_HANDED_BACK, -signal.SIGTERM})
@@ -58,8 +59,30 @@ def judge(end: Exit, *, asked: bool, was_ready: bool, settled: int) -> Verdict:
         return Verdict("boot", True)
     if end.code in _OBEYED:
         # Somebody else told it to leave and it did: not a failure of the child.
-        return Verdict("external", False)
+        return Verdict("external", settled == 0)
     return Verdict("killed" if end.code < 0 else "crash", settled == 0)
+
+
+def exited(
+    gone: Child,
+    end: Exit,
+    verdict: Verdict,
+    now: float,
+    settings: SupervisorSettings,
+    rng: Random,
+    *,
+    hopeful: bool,
+) -> Exited:
+    """What a death means for the slot's next start.
+
+    Args:
+        gone: The child as it was.
+        hopeful: A worker has been ready before: then no exit code is hopeless.
+    """
+    ready_for_s = now - gone.since_mono if gone.was_ready else 0.0
+    failures = failures_after(gone.failures, verdict, ready_for_s, settings)
+    fatal = end.code in HOPELESS_EXITS and not hopeful
+    return Exited(failures, delay_s(failures, settings, rng), fatal)
 
 
 def failures_after(before: int, verdict: Verdict, ready_for_s: float, settings: SupervisorSettings) -> int:

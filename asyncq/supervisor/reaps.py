@@ -15,10 +15,6 @@ from asyncq.supervisor.slots import ManagedSlot
 Incarnations = Sequence[tuple[str, Sequence[str]]]
 
 
-def _wire(incarnations: Incarnations) -> list[list[Any]]:
-    return [[wid, list(queues)] for wid, queues in incarnations]
-
-
 class ReapLedger:
     """Reap messages by sequence number until they are confirmed."""
 
@@ -34,7 +30,7 @@ class ReapLedger:
         if not incarnations:
             return None
         self._last += 1
-        message = {"type": "reap", "seq": self._last, "incarnations": _wire(incarnations)}
+        message = {"type": "reap", "seq": self._last, "incarnations": incarnations}
         self._pending[self._last] = message
         return message
 
@@ -82,7 +78,7 @@ class KeeperLink:
         if versions == self._told_versions or not self._listening():
             return
         living = [entry for slot in self._slots for entry in slot.page.incarnations]
-        self._send({"type": "live", "incarnations": _wire(living)})
+        self._send({"type": "live", "incarnations": living})
         self._told_versions = versions
 
     def _listening(self) -> bool:

@@ -30,38 +30,45 @@ __all__ = [
 ]
 
 # Why workers were restarted, in the order of their cells.
-RESTART_REASONS: Final = ("crash", "killed", "hang", "boot", "external", "recycle")
+RESTART_REASONS: Final = ("crash", "killed", "boot", "external")
 
-_PID, _STARTED_AT, _BEAT, _STATE, _WANTED, _COMPLETE = range(6)
+_BEAT, _STATE, _WANTED, _COMPLETE = range(4)
 _RESTARTS: Final = 16
 
 
 class SupervisorState(IntEnum):
-    """How the whole tree is; ready for work in RUNNING only."""
+    """How the whole tree is.
+
+    BOOT until every child has been ready at once, DEGRADED while the brake lets only one worker at a time be started,
+    DRAINING from the first request to stop.
+    """
 
     BOOT = 0
     RUNNING = 1
-    QUIET = 2
-    DEGRADED = 3
-    DRAINING = 4
+    DEGRADED = 2
+    DRAINING = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotSnapshot:
-    """One slot as it was read. Ages are seconds, None = never in this child's life."""
+    """One slot as it was read.
+
+    Attributes:
+        index: Position in the scoreboard.
+        role_index: Position among the children of its role.
+        state_age_s: Seconds in this state, STARTING and BACKOFF being one; 0 for a slot that was never used.
+        beat_age_s, redis_age_s: Seconds since; None = never in this child's life.
+        queues: Of the app, as the last child of this slot published them.
+    """
 
     index: int
     role: str
     role_index: int
     pid: int
-    generation: int
     state: State
-    age_s: float | None
+    state_age_s: float
     beat_age_s: float | None
     redis_age_s: float | None
-    in_flight: int
-    settled: int
-    incarnations: tuple[tuple[str, tuple[str, ...]], ...]
     queues: tuple[str, ...]
 
 
@@ -70,15 +77,12 @@ class SupervisorSnapshot:
     """The supervisor's own page.
 
     Attributes:
-        started_at: Wall clock, seconds since the epoch.
         beat_age_s: Seconds since the arbiter's last tick.
         wanted: How many workers there should be.
         complete: The first full set of children has been ready.
         restarts: Replaced workers by reason, since the start.
     """
 
-    pid: int
-    started_at: float
     beat_age_s: float | None
     state: SupervisorState
     wanted: int
@@ -100,11 +104,9 @@ class SupervisorPage:
     def __init__(self, area: memoryview) -> None:
         self._cells = area.cast("Q")
 
-    def begin(self, pid: int, wanted: int) -> None:
+    def begin(self, wanted: int) -> None:
         """The arbiter starts with this many workers wanted."""
-        self._cells[_PID] = pid
         self._cells[_WANTED] = wanted
-        self._cells[_STARTED_AT] = time.time_ns()
         self.beat()
 
     def beat(self) -> None:
@@ -127,8 +129,6 @@ class SupervisorPage:
         """What stands here."""
         counts = {reason: self._cells[_RESTARTS + at] for at, reason in enumerate(RESTART_REASONS)}
         return SupervisorSnapshot(
-            pid=self._cells[_PID],
-            started_at=self._cells[_STARTED_AT] / 1e9,
             beat_age_s=_age_s(self._cells[_BEAT], now_ns),
             state=SupervisorState(self._cells[_STATE]),
             wanted=self._cells[_WANTED],
@@ -173,14 +173,10 @@ def _read(page: SlotPage, now_ns: int) -> SlotSnapshot:
         role=page.role,
         role_index=page.role_index,
         pid=page.pid,
-        generation=page.generation,
         state=page.state,
-        age_s=_age_s(page.started_ns, now_ns) if page.pid else None,
+        state_age_s=_age_s(page.state_since_ns, now_ns) or 0.0,
         beat_age_s=_age_s(page.beat_ns, now_ns),
         redis_age_s=_age_s(page.redis_seen_ns, now_ns),
-        in_flight=page.in_flight,
-        settled=page.settled,
-        incarnations=tuple((wid, tuple(queues)) for wid, queues in page.incarnations),
         queues=tuple(page.queues),
     )
 

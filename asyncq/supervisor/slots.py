@@ -16,17 +16,16 @@ from asyncq.supervisor.channel import Channel
 from asyncq.supervisor.child import Action, Child, Event, Limits, State, step
 from asyncq.supervisor.page import SlotPage
 from asyncq.supervisor.scoreboard import Scoreboard
-from asyncq.supervisor.spec import WORKER, ChildSpec, SupervisorSettings
+from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
 
 
 def limits_of(spec: ChildSpec, settings: SupervisorSettings) -> Limits:
     """Workers finish what runs and can cancel it; every other role has one short time to leave."""
-    is_worker = spec.role == WORKER
     return Limits(
         boot_timeout_s=spec.boot_timeout_s,
-        drain_timeout_s=settings.drain_timeout_s if is_worker else settings.helper_timeout_s,
+        drain_timeout_s=settings.drain_timeout_s if spec.is_worker else settings.helper_timeout_s,
         cancel_timeout_s=settings.cancel_timeout_s,
-        cancels=is_worker,
+        cancels=spec.is_worker,
     )
 
 
@@ -38,7 +37,7 @@ class ManagedSlot:
         generation: How many children it has had.
         channel: Our end while there is a process.
         pidfd: Readable when the process has ended; -1 where the system has none.
-        last_words: The last failure that a child of this slot told about.
+        last_words: The failure that the newest child of this slot told about; empty when it told of none.
         writing: The selector also watches for room to write.
     """
 
@@ -57,7 +56,7 @@ class ManagedSlot:
     @property
     def is_worker(self) -> bool:
         """Whether it counts for the brake and for the exit code."""
-        return self.spec.role == WORKER
+        return self.spec.is_worker
 
     @property
     def state(self) -> State:

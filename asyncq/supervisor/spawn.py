@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
-import importlib
 import logging
 import os
+import pkgutil
 import random
 import signal
 import sys
@@ -36,22 +35,18 @@ class ChildContext:
     """What a target is called with.
 
     Attributes:
-        role: As in its ChildSpec.
-        index: Position among the children of this role; `page.index` is the slot's position in the scoreboard.
+        index: Position among the children of its role; `page.index` is the slot's position in the scoreboard.
         generation: How many children this slot has had, this one included.
         page: Its own page: a `core.doors.Slot`.
         channel: To the arbiter. Send `{"type": "ready", ...}` once; EOFError from `receive` = the arbiter is gone.
         args: From the ChildSpec.
-        arbiter_pid: Equals `os.getppid()` as long as the arbiter lives.
     """
 
-    role: str
     index: int
     generation: int
     page: SlotPage
     channel: Channel
     args: Any
-    arbiter_pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +113,8 @@ class ForkSpawner:
                 reset_in_child()
                 close_all_but((channel.fileno(), *order.spec.keep_fds))
                 random.seed()
-                gc.enable()
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                code = run_target(order, channel, self._arbiter_pid)
+                code = run_target(order, channel)
         except BaseException:  # noqa: BLE001 - fence: below this line lie the arbiter's frames
             _log.exception("child not prepared", extra={"role": order.spec.role, "index": order.index})
         finally:
@@ -128,12 +122,12 @@ class ForkSpawner:
             os._exit(code)
 
 
-def run_target(order: Order, channel: Channel, arbiter_pid: int) -> int:
+def run_target(order: Order, channel: Channel) -> int:
     """Import the target, run it, and turn whatever comes out into an exit code."""
     spec = order.spec
-    context = ChildContext(spec.role, order.index, order.generation, order.page, channel, spec.args, arbiter_pid)
+    context = ChildContext(order.index, order.generation, order.page, channel, spec.args)
     try:
-        return int(_resolve(spec.target)(context) or EXIT_OK)
+        return int(pkgutil.resolve_name(spec.target)(context) or EXIT_OK)
     except SystemExit as stop:
         return _code_of(stop)
     except AsyncqError as error:
@@ -143,12 +137,6 @@ def run_target(order: Order, channel: Channel, arbiter_pid: int) -> int:
         _log.exception("child failed", extra={"role": spec.role, "index": order.index, "child": os.getpid()})
         _say_last_words(channel, f"{type(error).__name__}: {error}", "")
         return EXIT_INTERNAL
-
-
-def _resolve(target: str) -> Callable[[ChildContext], int | None]:
-    module, _, function = target.partition(":")
-    found: Callable[[ChildContext], int | None] = getattr(importlib.import_module(module), function)
-    return found
 
 
 def _code_of(stop: SystemExit) -> int:

@@ -41,6 +41,11 @@ class ChildSpec:
     boot_timeout_s: float = 60.0
     gives_back: bool = False
 
+    @property
+    def is_worker(self) -> bool:
+        """Whether it consumes messages."""
+        return self.role == WORKER
+
     def __post_init__(self) -> None:
         if not (self.role.isascii() and self.role.isalpha() and len(self.role) <= MAX_ROLE_CHARS):
             raise ConfigurationError(f"role: expected 1 to {MAX_ROLE_CHARS} ASCII letters, found {self.role!r}")

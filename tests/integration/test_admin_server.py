@@ -24,6 +24,7 @@ from asyncq.admin.server import serve
 from asyncq.core.doors import QueueStats
 from asyncq.metrics.recorder import Recorder
 from asyncq.metrics.segment import Segment
+from asyncq.supervisor.scoreboard import State
 
 STOP_WITHIN_S = 3.0  # promised are 2; the rest is for a busy machine
 
@@ -56,8 +57,17 @@ class Admin:
         recorder = Recorder(segment.region(0), ["send"])
         recorder.started("q")
         recorder.finished("q", "send", "succeeded", 0.02, "")
-        worker = WorkerView(index=0, pid=1, state="ready", state_age_s=1.0, beat_age_s=0.1, redis_age_s=0.1)
-        fleet = FleetView(workers=(worker,), wanted=1, arbiter_beat_age_s=0.1, draining=False, started=True)
+        worker = WorkerView(slot=0, index=0, pid=1, state=State.READY, state_age_s=1.0, beat_age_s=0.1)
+        fleet = FleetView(
+            workers=(worker,),
+            wanted=1,
+            arbiter_beat_age_s=0.1,
+            draining=False,
+            started=True,
+            braked=False,
+            redis_age_s=0.1,
+            restarts={},
+        )
         self.app: ASGIApp = create_app(
             AdminSources(
                 fleet=lambda: fleet,

@@ -27,6 +27,12 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
+def _pipe_without_reader() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
 class Supervised:
     """A running toy supervisor; on exit from the `with` nothing of it is left.
 
@@ -36,6 +42,7 @@ class Supervised:
         wrapper: Put before the command, for example unshare.
         refuse_forks: How many forks fail as with a full process table.
         without_pidfd: As on a system that has none.
+        stderr_unread: Whoever read its standard error has gone.
     """
 
     def __init__(
@@ -44,14 +51,17 @@ class Supervised:
         wrapper: tuple[str, ...] = (),
         refuse_forks: int = 0,
         without_pidfd: bool = False,
+        stderr_unread: bool = False,
         **settings: Any,
     ) -> None:
         full = [{**spec, "target": f"{TOYS}:{spec['target']}"} for spec in specs]
         switches = {"refuse_forks": refuse_forks, "without_pidfd": without_pidfd}
         config = json.dumps({"specs": full, "settings": settings, **switches})
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
+        stderr = _pipe_without_reader() if stderr_unread else os.dup(self._stderr.fileno())
         command = [*wrapper, sys.executable, "-m", "tests.support.toy_supervisor", config]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._stderr)
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr)
+        os.close(stderr)
         assert self.process.stdout is not None
         self._out = self.process.stdout.fileno()
         os.set_blocking(self._out, False)

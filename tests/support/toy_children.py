@@ -62,9 +62,9 @@ def worker(ctx: ChildContext) -> int:
         }
         info["blocked"] = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
     try:
-        ctx.channel.send({"type": "ready", "generation": ctx.generation, **info})
-        if args.get("useful"):
+        if args.get("useful"):  # before it is ready: who kills it then kills a useful one
             ctx.page.set_load(0, 1)
+        ctx.channel.send({"type": "ready", "generation": ctx.generation, **info})
         if "crash_after_s" in args:
             time.sleep(args["crash_after_s"])
             raise RuntimeError("toy worker broke")
@@ -127,3 +127,17 @@ def app_missing_after_worker(ctx: ChildContext) -> int:
     """The same, late enough for a worker beside it to become ready first."""
     time.sleep(0.5)
     return app_missing(ctx)
+
+
+def quitter(ctx: ChildContext) -> int:
+    """Ends without a word and without an error, as os._exit in a handler does; `ready`: only once it was ready."""
+    if ctx.args["ready"]:
+        ctx.channel.send({"type": "ready"})
+    os._exit(0)
+
+
+def fallen_silent(ctx: ChildContext) -> int:
+    """The first one says why it dies, the others die without a word."""
+    if ctx.generation == 1:
+        raise RuntimeError("an old story, long mended")
+    os._exit(9)

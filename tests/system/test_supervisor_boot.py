@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.support.supervised import Line, Supervised
 
 WORKER: Line = {"role": "worker", "target": "worker"}
@@ -62,6 +64,25 @@ def test_only_one_probe_lives_when_the_brake_is_engaged() -> None:
                 living.discard(line["pid"])
             assert len(living) <= 1
         assert len(probes) >= 3
+
+
+@pytest.mark.parametrize(("ready", "reason"), [(True, "external"), (False, "boot")])
+def test_brake_is_engaged_when_workers_keep_ending_without_an_error(ready: bool, reason: str) -> None:
+    worker = {"role": "worker", "target": "quitter", "args": {"ready": ready}}
+    with Supervised(worker, backoff_base_s=0.01, backoff_cap_s=0.02, crash_loop_exit_s=0.5) as tree:
+        assert tree.finish(15.0) == 1
+        assert [line["tree"] for line in tree.all("Degraded")] == ["DEGRADED"]
+        told = {(line["cause"], line["reason"], line["counted"]) for line in tree.all("ChildDied")}
+        assert told == {("exit code 0", reason, True)}
+
+
+def test_last_words_are_those_of_the_newest_child_when_workers_keep_dying() -> None:
+    worker = {"role": "worker", "target": "fallen_silent"}
+    with Supervised(worker, backoff_base_s=0.01, backoff_cap_s=0.02, crash_loop_exit_s=0.5) as tree:
+        assert tree.finish(15.0) == 1
+        (gave_up,) = tree.all("GaveUp")
+        assert gave_up["last_words"] == []
+        assert gave_up["sentence"].endswith("they said nothing; see their output above")
 
 
 def test_brake_is_released_when_a_probe_lives_long_enough() -> None:

@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.states import wait_until
 from tests.support.supervised import Line, Supervised, alive
 
@@ -96,13 +98,26 @@ def test_end_waits_for_the_keeper_but_not_for_ever_when_reaps_stay_unconfirmed(t
         assert len(tree.logged("reaps not confirmed")) == 1
 
 
-def test_worker_is_replaced_uncounted_when_somebody_else_terminates_it() -> None:
-    with Supervised({**WORKER, "count": 2}) as tree:
+@pytest.mark.parametrize("useful", [True, False])
+def test_worker_is_replaced_at_once_when_somebody_else_terminates_it(useful: bool) -> None:
+    with Supervised({**WORKER, "count": 2, "args": {"useful": useful}}, backoff_base_s=60.0) as tree:
         victim, _ = tree.ready_pids(2)
         os.kill(victim, signal.SIGTERM)
         died = tree.next("ChildDied", pid=victim)
-        assert (died["cause"], died["reason"], died["counted"]) == ("exit code 0", "external", False)
+        # One that has settled something was no failure; one that has not may be the next in a circle.
+        assert (died["cause"], died["reason"], died["counted"]) == ("exit code 0", "external", not useful)
         assert tree.next("ChildReady", index=0)["restarts"]["external"] == 1
+
+
+def test_helper_is_restarted_when_somebody_terminates_it_before_any_worker_is_ready() -> None:
+    admin = {"role": "admin", "target": "worker", "stop_stage": 2}
+    with Supervised({"role": "worker", "target": "never_ready"}, admin) as tree:
+        first = tree.next("ChildReady", role="admin")["pid"]
+        os.kill(first, signal.SIGTERM)
+        assert tree.next("ChildDied", role="admin")["cause"] == "exit code 0"
+        assert tree.next("ChildReady", role="admin")["pid"] != first
+        assert tree.all("GaveUp") == []
+        assert tree.process.poll() is None
 
 
 def test_idle_worker_waits_longer_each_time_when_it_dies_again_and_again() -> None:

@@ -16,12 +16,14 @@ from asyncq.core.doors import QueueStats
 from asyncq.core.errors import BrokerUnavailableError
 from asyncq.metrics.recorder import Recorder
 from asyncq.metrics.segment import Segment
+from asyncq.supervisor.scoreboard import State
 
 Samples = dict[tuple[str, ...], float]
 
 
 def worker(index: int, **changes: object) -> WorkerView:
-    fine = WorkerView(index=index, pid=100 + index, state="ready", state_age_s=9.0, beat_age_s=0.5, redis_age_s=0.5)
+    """A healthy worker; the slots of two helpers come first, as in a real fleet."""
+    fine = WorkerView(slot=2 + index, index=index, pid=100 + index, state=State.READY, state_age_s=9.0, beat_age_s=0.5)
     return replace(fine, **changes)  # type: ignore[arg-type]
 
 
@@ -45,6 +47,8 @@ TWO_READY = FleetView(
     arbiter_beat_age_s=0.1,
     draining=False,
     started=True,
+    braked=False,
+    redis_age_s=0.5,
     restarts={"crash": 3, "reload": 2},
 )
 
@@ -53,7 +57,7 @@ TWO_READY = FleetView(
 class House:
     """The sources of one application, to be changed by tests."""
 
-    segment: Segment = field(default_factory=lambda: Segment.create(3))
+    segment: Segment = field(default_factory=lambda: Segment.create(4))
     inspector: FakeInspector = field(default_factory=FakeInspector)
     fleet: FleetView = field(default_factory=lambda: TWO_READY)
 
@@ -98,7 +102,8 @@ async def test_each_page_answers_200_as_uncached_text(http: httpx.AsyncClient, p
     [
         ("/livez", {"workers": ()}, "not ok: no worker beat in the last 20 s and none is starting within 60 s\n"),
         ("/readyz", {"draining": True}, "not ok: draining: no new messages are taken\n"),
-        ("/startupz", {"started": False}, "not ok: 2 of 2 workers are ready for the first time\n"),
+        ("/readyz", {"braked": True}, "not ok: crash loop suspected: one worker at a time is tried\n"),
+        ("/startupz", {"started": False}, "not ok: 2 of 2 workers are ready, but a helper process is not\n"),
     ],
 )
 async def test_a_page_answers_503_with_one_line_when_the_answer_is_no(
@@ -156,18 +161,21 @@ async def test_queue_gauges_are_absent_and_all_else_is_there_when_redis_is_away(
     assert page["asyncq_worker_processes", "ready"] == 2.0
 
 
-async def test_counters_of_a_dead_slot_stay_and_its_running_attempts_go(http: httpx.AsyncClient, house: House) -> None:
-    for slot in range(3):
+@pytest.mark.parametrize("gone", [{"pid": 0, "state": State.BACKOFF}, {"state": State.STARTING, "beat_age_s": None}])
+async def test_counters_of_a_dead_worker_stay_and_its_running_attempts_go(
+    http: httpx.AsyncClient, house: House, gone: dict[str, object]
+) -> None:
+    for slot in (2, 3):
         recorder = Recorder(house.segment.region(slot), ["send"])
         recorder.started("q")
         recorder.finished("q", "send", "succeeded", 0.1, "")
         recorder.started("q")
     before = await samples(http)
-    assert before["asyncq_tasks_processed_total", "succeeded", "q", "send"] == 3.0
+    assert before["asyncq_tasks_processed_total", "succeeded", "q", "send"] == 2.0
     assert before["asyncq_tasks_in_progress", "q"] == 2.0
-    house.fleet = replace(house.fleet, workers=(worker(0), worker(1, pid=0, state="backoff")))
+    house.fleet = replace(house.fleet, workers=(worker(0), worker(1, **gone)))
     after = await samples(http)
-    assert after["asyncq_tasks_processed_total", "succeeded", "q", "send"] == 3.0
+    assert after["asyncq_tasks_processed_total", "succeeded", "q", "send"] == 2.0
     assert after["asyncq_tasks_in_progress", "q"] == 1.0
     assert after["asyncq_worker_up", "1"] == 0.0
     assert ("asyncq_worker_heartbeat_age_seconds", "1") not in after

@@ -58,7 +58,7 @@ async def test_redis_is_asked_once_when_many_scrapes_come_within_a_second() -> N
 
 
 async def test_the_sample_is_empty_after_the_time_out_and_kept_when_redis_hangs() -> None:
-    inspector = FakeInspector(b="hang")
+    inspector = FakeInspector(a="hang", b="hang")
     asks = sampler(inspector, "a", "b")
     async with asyncio.timeout(5):
         samples = await asyncio.gather(*(asks.sample() for _ in range(20)))
@@ -78,6 +78,22 @@ async def test_the_sample_is_empty_when_redis_is_away_and_full_again_when_it_is_
 async def test_only_the_refused_queue_is_absent_when_its_key_is_of_another_type() -> None:
     asks = sampler(FakeInspector(a=BrokerRefusedError("WRONGTYPE")), "a", "b")
     assert await asks.sample() == QueueSample(True, (stats("b"),))
+
+
+@pytest.mark.parametrize("trouble", ["hang", BrokerUnavailableError("away")])
+async def test_what_was_found_is_kept_when_another_queue_gets_no_answer_in_time(trouble: Exception | str) -> None:
+    asks = sampler(FakeInspector(b=trouble), "a", "b", "c")
+    assert await asks.sample() == QueueSample(True, (stats("a"), stats("c")))
+
+
+async def test_no_queue_waits_for_the_answer_about_another() -> None:
+    queues = [f"q{number}" for number in range(200)]
+    inspector = FakeInspector(**dict.fromkeys(queues, "hang"))
+    asks = QueueSampler(inspector, lambda: queues, timeout_s=60)
+    asking = asyncio.ensure_future(asks.sample())
+    while len(inspector.asked) < len(queues):
+        await asyncio.sleep(0)
+    asking.cancel()
 
 
 async def test_redis_counts_as_away_when_it_refuses_every_queue() -> None:

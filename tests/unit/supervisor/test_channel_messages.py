@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from asyncq.supervisor.channel import Channel, channel_pair
+from asyncq.supervisor.channel import channel_pair
 
 
 def test_messages_arrive_whole_and_in_order() -> None:
@@ -19,7 +19,7 @@ def test_messages_arrive_whole_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("size", [32 * 1024 - 8, 32 * 1024, 65 * 1024, 3_000_000])
-def test_message_arrives_when_it_is_larger_than_a_packet_or_the_buffer(size: int) -> None:
+def test_message_arrives_when_it_is_larger_than_one_read_or_the_buffer(size: int) -> None:
     ours, theirs = channel_pair()
     message = {"x": "y" * size}
     ours.send(message)
@@ -70,10 +70,10 @@ def test_end_is_told_when_the_other_side_died_with_unread_messages() -> None:
     ours.close()
 
 
-@pytest.mark.parametrize("packet", [b".[1]", b".nonsense", b".\xff\xfe"])
-def test_next_message_can_be_read_when_one_is_not_understood(packet: bytes) -> None:
+@pytest.mark.parametrize("line", [b"[1]\n", b"nonsense\n", b"\xff\xfe\n"])
+def test_next_message_can_be_read_when_one_is_not_understood(line: bytes) -> None:
     ours, theirs = channel_pair()
-    os.write(ours.fileno(), packet)
+    os.write(ours.fileno(), line)
     ours.send({"good": 1})
     with pytest.raises(ValueError):
         theirs.receive()
@@ -82,9 +82,24 @@ def test_next_message_can_be_read_when_one_is_not_understood(packet: bytes) -> N
     theirs.close()
 
 
+def test_messages_pass_over_a_line_that_is_none_and_end_when_the_other_side_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ours, theirs = channel_pair()
+    os.write(ours.fileno(), b'nonsense\n{"n":1}\n[]\n{"n":2}\n{"torn')
+    assert list(theirs.messages("keeper")) == [{"n": 1}, {"n": 2}]
+    assert [record.__dict__["role"] for record in caplog.records] == ["keeper", "keeper"]
+    os.write(ours.fileno(), b'":3}\n{"n":4}\n{"half')
+    ours.close()
+    last = theirs.messages("keeper")
+    assert [next(last), next(last)] == [{"torn": 3}, {"n": 4}]
+    with pytest.raises(EOFError):
+        next(last)
+    theirs.close()
+
+
 def test_descriptors_close_on_exec() -> None:
     ours, theirs = channel_pair()
     assert [os.get_inheritable(end.fileno()) for end in (ours, theirs)] == [False, False]
-    assert isinstance(ours, Channel)
     ours.close()
     theirs.close()

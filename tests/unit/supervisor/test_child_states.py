@@ -102,13 +102,6 @@ def test_child_moves_as_the_table_says(
     assert step(child, event, LIMITS, now) == (expected, action)
 
 
-def test_term_is_sent_after_the_fork_when_leaving_was_asked_during_it() -> None:
-    leaving, action = step(FORKING, Leave(Level.DRAIN), LIMITS, NOW)
-    assert (leaving.state, leaving.pid, action) == (State.DRAINING, 0, None)
-    forked, action = step(leaving, Spawned(7), LIMITS, NOW)
-    assert (forked.state, forked.pid, action) == (State.DRAINING, 7, TERM)
-
-
 def test_helper_gets_no_sigquit_when_its_drain_deadline_passes() -> None:
     drained, action = step(READY, Leave(Level.CANCEL), HELPER, NOW)
     assert (drained.level, action) == (Level.DRAIN, TERM)

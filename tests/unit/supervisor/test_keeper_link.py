@@ -36,8 +36,8 @@ def test_ledger_keeps_a_reap_until_it_is_confirmed() -> None:
     ledger = ReapLedger()
     first = ledger.add([("a", ["q"])])
     second = ledger.add([("b", ["q"]), ("c", [])])
-    assert first == {"type": "reap", "seq": 1, "incarnations": [["a", ["q"]]]}
-    assert second == {"type": "reap", "seq": 2, "incarnations": [["b", ["q"]], ["c", []]]}
+    assert first == {"type": "reap", "seq": 1, "incarnations": [("a", ["q"])]}
+    assert second == {"type": "reap", "seq": 2, "incarnations": [("b", ["q"]), ("c", [])]}
     assert ledger.pending() == [first, second]
     ledger.confirm(1)
     ledger.confirm(1)

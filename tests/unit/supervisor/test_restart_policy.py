@@ -4,16 +4,19 @@ import random
 
 import pytest
 
+from asyncq.supervisor.child import Child, Exited, State
 from asyncq.supervisor.policy import (
     Brake,
     Exit,
     Verdict,
     Window,
     delay_s,
+    exited,
     failures_after,
     judge,
     probe_holds,
 )
+from asyncq.supervisor.scoreboard import RESTART_REASONS
 from asyncq.supervisor.spec import SupervisorSettings
 
 SETTINGS = SupervisorSettings()
@@ -39,9 +42,9 @@ def test_cause_is_readable_when_a_process_ends(code: int, text: str) -> None:
         (-9, True, True, 0, Verdict("asked", False)),
         (0, False, False, 0, Verdict("boot", True)),
         (1, False, False, 0, Verdict("boot", True)),
-        (0, False, True, 0, Verdict("external", False)),
-        (75, False, True, 0, Verdict("external", False)),
-        (-15, False, True, 0, Verdict("external", False)),
+        (0, False, True, 0, Verdict("external", True)),
+        (75, False, True, 1, Verdict("external", False)),
+        (-15, False, True, 1, Verdict("external", False)),
         (1, False, True, 0, Verdict("crash", True)),
         (1, False, True, 1, Verdict("crash", False)),
         (-9, False, True, 0, Verdict("killed", True)),
@@ -62,6 +65,41 @@ def test_failures_start_anew_when_a_life_was_useful_or_long(
     before: int, counted: bool, ready_for_s: float, expected: int
 ) -> None:
     assert failures_after(before, Verdict("crash", counted), ready_for_s, SETTINGS) == expected
+
+
+@pytest.mark.parametrize("was_ready", [True, False])
+@pytest.mark.parametrize("code", [0, 1, 75, -9, -15])
+def test_each_reason_of_a_restart_can_be_counted(code: int, was_ready: bool) -> None:
+    assert judge(Exit(code), asked=False, was_ready=was_ready, settled=0).reason in RESTART_REASONS
+
+
+@pytest.mark.parametrize(
+    ("code", "hopeful", "fatal"),
+    [
+        (2, False, True),
+        (3, False, True),
+        (73, False, True),
+        (3, True, False),
+        (0, False, False),
+        (1, False, False),
+        (75, False, False),
+        (-15, False, False),
+    ],
+)
+def test_start_is_hopeless_only_when_no_worker_was_ready_and_another_try_cannot_cure_it(
+    code: int, hopeful: bool, fatal: bool
+) -> None:
+    booting = Child(state=State.STARTING, pid=7)
+    end = exited(booting, Exit(code), Verdict("boot", True), 1.0, SETTINGS, random.Random(1), hopeful=hopeful)
+    assert end == Exited(failures=1, delay_s=0.0, fatal=fatal)
+
+
+@pytest.mark.parametrize(("was_ready", "failures"), [(True, 1), (False, 5)])
+def test_life_is_healthy_only_when_it_was_ready_for_long(was_ready: bool, failures: int) -> None:
+    old = Child(state=State.READY, pid=7, since_mono=100.0, failures=4, was_ready=was_ready)
+    end = exited(old, Exit(1), Verdict("crash", True), 160.0, SETTINGS, random.Random(1), hopeful=True)
+    assert end.failures == failures
+    assert (end.delay_s == 0.0) == (failures == 1)
 
 
 @pytest.mark.parametrize(

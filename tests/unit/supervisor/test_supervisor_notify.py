@@ -19,7 +19,7 @@ def test_systemd_is_told_when_all_are_ready_and_once_when_it_stops(tmp_path: Pat
         assert listener.recv(4096) == b"READY=1\nSTATUS=all children ready"
         notices.tell(Draining("DRAIN"))
         notices.tell(Draining("CANCEL"), first=False)
-        notices.tell(GaveUp(1, ()))
+        notices.tell(GaveUp(1, (), ""))
         assert listener.recv(4096) == b"STOPPING=1\nSTATUS=draining"
         listener.setblocking(False)
         try:
@@ -27,7 +27,7 @@ def test_systemd_is_told_when_all_are_ready_and_once_when_it_stops(tmp_path: Pat
         except BlockingIOError:
             extra = b""
         assert extra == b""
-        assert heard == [AllReady(), Draining("DRAIN"), Draining("CANCEL"), GaveUp(1, ())]
+        assert heard == [AllReady(), Draining("DRAIN"), Draining("CANCEL"), GaveUp(1, (), "")]
 
 
 def test_abstract_socket_is_reached_when_the_address_starts_with_at(tmp_path: Path) -> None:
