@@ -40,7 +40,7 @@ __all__ = [
     "task",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # pyproject.toml reads it here
 
 _HOMES = {
     "AsyncqError": "core.errors",

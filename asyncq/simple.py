@@ -5,30 +5,27 @@
     worker, start_workers                   consume a queue in this process, without a supervisor
     execute_with_retry                      run a handler here and now, again when it fails
 
-Redis is the one named by `use_redis`; inside a worker that is the worker's own. Else it is found as by the command
-line: ASYNCQ_REDIS_URL, REDIS_URL, settings files, localhost:6379, or the embedded server of the current folder.
+Redis is the one named by `use_redis`; inside a worker it is the worker's own, and so are the settings. Else both are
+found as by the command line: ASYNCQ_REDIS_URL, REDIS_URL, settings files, localhost:6379, or the embedded server of
+the current folder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from asyncq.broker.connection import ConnectionSettings
-from asyncq.broker.redis_broker import RedisBroker
-from asyncq.cli.redis_choice import reachable_redis
+from asyncq.cli.home import home
 from asyncq.client.client import Client
 from asyncq.client.envelope import create_task
-from asyncq.core.contact import Contact
-from asyncq.core.nulls import NullObserver
-from asyncq.core.settings import Settings, load
 from asyncq.core.task import default_registry, task
-from asyncq.maintenance.keeper import Maintenance
-from asyncq.worker.worker import Worker, WorkerSettings
+
+if TYPE_CHECKING:  # a mere producer does without
+    from asyncq.worker.worker import Worker
 
 __all__ = [
     "TASK_REGISTRY",
@@ -60,7 +57,7 @@ async def enqueue_many(queue_name: str, tasks: Iterable[Mapping[str, Any]]) -> N
 
 def use_redis(url: str) -> None:
     """Which Redis this process enqueues to and consumes from. Call it before anything else of this module."""
-    _home.url = url
+    home.move(url)
 
 
 async def enqueue_task(queue_name: str, task: Mapping[str, Any]) -> None:
@@ -77,14 +74,18 @@ async def enqueue_task(queue_name: str, task: Mapping[str, Any]) -> None:
 async def start_workers(queue_name: str, concurrency: int = 10) -> None:
     """Consume a queue in this process until cancelled, `concurrency` messages at a time.
 
-    At-least-once; promotes retries and reaps dead processes itself, so that no supervisor is needed.
-    Cancelling it hands back what runs.
+    Settings count as for `asyncq worker`. Promotes retries and reaps dead processes itself, so that no supervisor is
+    needed. Cancelling it hands back what runs.
     """
     await _Crew(queue_name, concurrency).run()
 
 
 async def worker(queue_name: str) -> None:
-    """One consumer of a queue, until cancelled. Several of them in one event loop share one process identity."""
+    """One consumer of a queue, until cancelled.
+
+    Several of them in one event loop share one identity in Redis and their consumers: there are as many as the most
+    members at one time. A member that leaves takes none along; the last one ends them all and hands back what runs.
+    """
     await _crews.join(queue_name)
 
 
@@ -104,18 +105,6 @@ async def execute_with_retry(handler: Callable[[Any], Awaitable[Any]], payload: 
     return None
 
 
-class _Home:
-    """Where this process's Redis is."""
-
-    def __init__(self) -> None:
-        self.url: str | None = None
-
-    async def find(self) -> tuple[str, Settings]:
-        loaded = load({})
-        url = self.url or (await asyncio.to_thread(reachable_redis, loaded)).url  # asks a socket: not in the loop
-        return url, loaded.settings
-
-
 class _Clients:
     """One Client per event loop."""
 
@@ -126,13 +115,21 @@ class _Clients:
     async def current(self) -> Client:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
-            url, settings = await _home.find()
+            self._forget_closed()
+            url, settings = await home.find()
             if loop not in self._by_loop:  # nobody else was faster
                 client = Client(url, settings.max_message_bytes)
                 end = self._close_with(loop, client)
                 self._by_loop[loop] = client, end
                 await anext(end)
         return self._by_loop[loop][0]
+
+    def _forget_closed(self) -> None:
+        """Clients of loops that were closed without that hook; without a reference their sockets are closed, too."""
+        for reference in self._by_loop.keyrefs():  # a list: loops of other threads come and go meanwhile
+            loop = reference()
+            if loop is not None and loop.is_closed():
+                self._by_loop.pop(loop, None)
 
     async def _close_with(self, loop: asyncio.AbstractEventLoop, client: Client) -> AsyncGenerator[None]:
         """Before a loop ends it closes the async generators that are still suspended: the one hook it offers."""
@@ -151,13 +148,18 @@ class _Crews:
 
     async def join(self, queue: str) -> None:
         crews = self._by_loop.setdefault(asyncio.get_running_loop(), {})
-        if queue not in crews:
-            crews[queue] = _Crew(queue, 0)
+        crew = crews.get(queue)
+        if crew is None or crew.ended:
+            crew = crews[queue] = _Crew(queue)
+        crew.members += 1
         try:
-            await crews[queue].stay()
+            await crew.work()
         finally:
-            if crews[queue].members == 0:
-                del crews[queue]
+            crew.members -= 1
+            if crew.members == 0:
+                if crews.get(queue) is crew:  # before any await: whoever comes now begins a crew of their own
+                    del crews[queue]
+                await crew.end()
 
 
 class _Crew:
@@ -168,43 +170,50 @@ class _Crew:
         members: Consumers to begin with.
     """
 
-    def __init__(self, queue: str, members: int) -> None:
+    def __init__(self, queue: str, members: int = 0) -> None:
         self._queue = queue
         self.members = members
+        self._consumers = 0
         self._worker: Worker | None = None
         self._running: asyncio.Future[None] | None = None
 
-    async def stay(self) -> None:
-        """Be one more consumer until cancelled; the last one to go takes the Worker along."""
-        self.members += 1
-        try:
-            if self._running is None:
-                self._running = asyncio.ensure_future(self.run())
-            elif self._worker is not None:
-                self._worker.grow(1)
-            await asyncio.shield(self._running)
-        finally:
-            self.members -= 1
-            if self.members == 0 and self._running is not None:
-                self._running.cancel()
-                await asyncio.gather(self._running, return_exceptions=True)
+    @property
+    def ended(self) -> bool:
+        """It worked and does so no more; nobody can join it."""
+        return self._running is not None and self._running.done()
+
+    async def work(self) -> None:
+        """Be one of the members until cancelled."""
+        if self._running is None:
+            self._running = asyncio.ensure_future(self.run())
+        elif self._worker is not None and self.members > self._consumers:
+            self._consumers += 1
+            self._worker.grow(1)
+        await asyncio.shield(self._running)
+
+    async def end(self) -> None:
+        """Take the Worker along."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
 
     async def run(self) -> None:
         """Work until cancelled, then hand back what runs."""
-        url, found = await _home.find()
-        lease_s, rng = found.lease_s, Random()
-        broker = RedisBroker(ConnectionSettings(url), lease_ms=int(lease_s * 1000))
-        settings = WorkerSettings(queues=(self._queue,), consumers=self.members, renew_s=lease_s / 5)
-        self._worker = Worker(broker, default_registry, settings, rng=rng)
-        maintenance = asyncio.ensure_future(Maintenance(broker, NullObserver(), Contact(rng)).run([self._queue]))
+        from asyncq.cli import rooms  # brings the worker and all it needs: not for a mere producer
+
+        url, settings = await home.find()
+        self._consumers = self.members
+        settings = dataclasses.replace(settings, per_proc=self._consumers)
+        life = rooms.worker_life(settings, url, (self._queue,), alone=True)
+        self._worker = life.worker
         try:
-            await self._worker.run()
+            await life.worker.run()
         finally:
-            maintenance.cancel()
-            await asyncio.gather(maintenance, return_exceptions=True)
-            await broker.close()
+            if life.service is not None:
+                life.service.cancel()
+                await asyncio.gather(life.service, return_exceptions=True)
+            await life.close()
 
 
-_home: Final = _Home()
 _clients: Final = _Clients()
 _crews: Final = _Crews()

@@ -6,10 +6,11 @@ deadline (its default read time-out breaks longer blocking calls). Sentinel and 
 
 from __future__ import annotations
 
+import inspect
 import socket
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio.connection as async_redis
 import redis.connection as sync_redis
@@ -20,7 +21,15 @@ from redis.retry import Retry as SyncRetry
 from asyncq.core.errors import ConfigurationError
 from asyncq.core.redaction import redact
 
-_URL_OPTIONS: Final = frozenset(("host", "port", "path", "db", "username", "password", "connection_class"))
+_URL_OPTIONS: Final = ("db", "username", "password")
+# What the redis-py at hand takes (each version adds some), but for the one whose value it does not check: a number of
+# OpenSSL's, read as a text by older versions.
+_TLS_OPTIONS: Final = tuple(
+    option
+    for option in inspect.signature(async_redis.SSLConnection).parameters
+    if option.startswith("ssl_") and option != "ssl_min_version"
+)
+_CERT_REQS: Final = ("none", "optional", "required")
 _EXAMPLES: Final = "redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path/to/socket?db=0"
 
 
@@ -78,7 +87,7 @@ def _parse(url: str) -> dict[str, Any]:
     if "://" not in url or scheme not in ("redis", "rediss", "unix"):
         raise ConfigurationError(f"Redis URL: expected {_EXAMPLES}; found something that begins otherwise")
     try:
-        path = urlsplit(url).path
+        path, query = urlsplit(url)[2:4]
         said: dict[str, Any] = dict(async_redis.parse_url(url))
     except ValueError:
         raise _refused(scheme, "host, port or options cannot be read; in a password write @ : / ? # as %XX") from None
@@ -86,9 +95,14 @@ def _parse(url: str) -> dict[str, Any]:
         raise _refused(scheme, "the path of the socket is missing")
     if scheme != "unix" and path.strip("/") and not path.strip("/").isdigit():
         raise _refused(scheme, "the path must be the number of a database as in /0")
-    for option in said:
-        if option not in _URL_OPTIONS and not option.startswith("ssl_"):
-            raise _refused(scheme, f"the option {option!r} is not one of db, username, password, ssl_*")
+    options = _URL_OPTIONS + (_TLS_OPTIONS if scheme == "rediss" else ())
+    for option in parse_qs(query):
+        if option not in options:
+            raise _refused(scheme, f"the option {option!r} is not one of {', '.join(options)}")
+    if said.get("ssl_cert_reqs", "required") not in _CERT_REQS:
+        raise _refused(scheme, f"ssl_cert_reqs is not one of {', '.join(_CERT_REQS)}")
+    if "ssl_keyfile" in said and "ssl_certfile" not in said:
+        raise _refused(scheme, "ssl_keyfile is given without ssl_certfile")
     return said
 
 
@@ -137,8 +151,16 @@ def async_connection(settings: ConnectionSettings, client_name: str) -> AsyncLin
 
 
 def sync_connection(settings: ConnectionSettings, client_name: str) -> SyncLink:
-    """A new connection for threads, not connected yet; every read and write ends after `reply_timeout_s`."""
+    """A new connection for threads, not connected yet; every read and write ends after `reply_timeout_s`.
+
+    Raises:
+        OSError: the host can be no name, as when it cannot be resolved; the asyncio side notices when it connects.
+    """
     options = _common(settings, client_name)
+    try:
+        options.get("host", "").encode("idna")
+    except UnicodeError as error:
+        raise OSError(str(error)) from None
     kinds = {
         async_redis.SSLConnection: sync_redis.SSLConnection,
         async_redis.UnixDomainSocketConnection: sync_redis.UnixDomainSocketConnection,

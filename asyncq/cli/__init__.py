@@ -1,1 +1,1 @@
-"""The roof: the command line. The only room that knows everybody; nobody imports it."""
+"""The roof: the command line. The only room that knows everybody; besides it only `asyncq.simple` imports from here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,10 +15,19 @@ from asyncq.cli.queues import queues_of
 if TYPE_CHECKING:  # brings redis-py
     from asyncq.broker.inspector import DeadRecord, RedisInspector
 
+MAX_LETTERS: Final = 100_000  # no queue keeps more
+
 
 @click.command("dead", short_help="Show the dead letters.")
 @settings_options("app", "queues", *REDIS)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Newest N per queue.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_LETTERS),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Newest N per queue.",
+)
 @json_option
 def dead_command(limit: int, as_json: bool, **flags: Any) -> None:
     """Show messages that were given up, the newest first. The queues are --queue, else those of the app."""

@@ -1,7 +1,7 @@
 """`asyncq enqueue`: put messages on a queue from a shell.
 
 Prints the id of each message; with `--bulk` only how many. Pushes a thousand at a time over one connection, and says
-after a failure how many were enqueued before it, so that nobody has to guess.
+after a failure or Ctrl-C how many were enqueued before it, so that nobody has to guess.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -19,11 +18,11 @@ from asyncq.cli import output
 from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
 from asyncq.cli.payloads import one_payload, payload_lines
 from asyncq.cli.queues import queue_of
-from asyncq.core.clock import mono_s, wall_s
+from asyncq.core.clock import mono_s
 from asyncq.core.errors import AsyncqError, ConfigurationError, MessageTooLargeError
 from asyncq.core.settings import Loaded
 
-_BATCH: Final = 1000
+_MOST: Final = 1_000_000_000
 _PROGRESS_EVERY_S: Final = 0.5
 
 IdAndBytes = tuple[str, bytes]
@@ -32,7 +31,7 @@ IdAndBytes = tuple[str, bytes]
 @click.command("enqueue", short_help="Put messages on a queue.")
 @click.argument("task")
 @click.argument("payload", required=False, metavar="[JSON|-|@FILE]")
-@click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Enqueue the message N times.")
+@click.option("--count", type=click.IntRange(1, _MOST), default=1, metavar="N", help="Enqueue the message N times.")
 @click.option("--bulk", metavar="FILE", help="One message per line of FILE: payloads as JSON; - for standard input.")
 @settings_options("app", "queues", "max_message_bytes", *REDIS)
 @json_option
@@ -55,29 +54,34 @@ def enqueue_command(task: str, payload: str | None, count: int, bulk: str | None
 
 
 def _messages(task: str, payloads: Iterable[Any], limit_bytes: int) -> Iterator[IdAndBytes]:
-    from asyncq.core import codec  # brings orjson: only when it runs
+    from asyncq.client.envelope import create_task  # bring uuid and orjson: only when it runs
+    from asyncq.core import codec
 
     for number, payload in enumerate(payloads, 1):
-        message_id = str(uuid.uuid4())
-        fields = {"id": message_id, "name": task, "payload": payload, "timestamp": wall_s()}
+        message = create_task(task, payload)
         try:
-            yield message_id, codec.encode(fields, limit_bytes)
-        except MessageTooLargeError as error:
+            yield message["id"], codec.encode(message, limit_bytes)
+        except (ConfigurationError, MessageTooLargeError) as error:
             raise ConfigurationError(f"payload {number}: {error}") from None
 
 
 def _enqueue(messages: Iterator[IdAndBytes], queue: str, loaded: Loaded, report: Report) -> None:
     from asyncq.broker.connection import ConnectionSettings  # bring redis-py: only when it runs
+    from asyncq.broker.producer import PUSH_CHUNK
     from asyncq.broker.redis_sync import SyncProducer
     from asyncq.cli.redis_choice import reachable_redis
 
     try:
         with contextlib.closing(SyncProducer(ConnectionSettings(reachable_redis(loaded).url))) as producer:
-            while batch := list(itertools.islice(messages, _BATCH)):
+            while batch := list(itertools.islice(messages, PUSH_CHUNK)):
+                report.pushing = len(batch)
                 producer.push_many(queue, [raw for _, raw in batch])
                 report.pushed(batch)
     except AsyncqError:
         report.failed()
+        raise
+    except KeyboardInterrupt:
+        report.interrupted()
         raise
     report.finished()
 
@@ -89,16 +93,21 @@ class Report:
         queue: Where they go.
         as_json: One JSON object per line of data.
         bulk: Only the number is data; progress is talk, on a terminal.
+
+    Attributes:
+        enqueued: How many surely are on the queue.
+        pushing: How many are on their way.
     """
 
     def __init__(self, queue: str, as_json: bool, bulk: bool) -> None:
         self._queue, self._as_json, self._bulk = queue, as_json, bulk
         self._started_mono = self._spoke_mono = mono_s()
-        self.enqueued = 0
+        self.enqueued = self.pushing = 0
 
     def pushed(self, batch: Sequence[IdAndBytes]) -> None:
         """These are on the queue."""
         self.enqueued += len(batch)
+        self.pushing = 0
         if self._bulk:
             self._progress()
             return
@@ -119,6 +128,11 @@ class Report:
         """The rest will not be."""
         if self._bulk or self.enqueued:
             output.talk(f"asyncq: {self.enqueued} messages were enqueued on {self._queue} before this failed:")
+
+    def interrupted(self) -> None:
+        """Somebody pressed Ctrl-C; what was on its way at that moment may have arrived."""
+        unknown = f"; the fate of the next {self.pushing} is unknown" if self.pushing else ""
+        output.talk(f"asyncq: interrupted: {self.enqueued} messages were enqueued on {self._queue}{unknown}")
 
     def _progress(self) -> None:
         now_mono = mono_s()

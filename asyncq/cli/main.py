@@ -17,12 +17,26 @@ from asyncq.cli import output
 from asyncq.cli.config import config_command
 from asyncq.cli.dead import dead_command
 from asyncq.cli.enqueue import enqueue_command
-from asyncq.cli.options import Session, loaded_from, settings_options
+from asyncq.cli.options import REDIS, Session, loaded_from, settings_options
 from asyncq.cli.stats import stats_command
 from asyncq.cli.version import version_command
 from asyncq.core.errors import EXIT_INTERNAL, EXIT_OK, AsyncqError
 
 EXIT_INTERRUPTED = 130
+# Settings of a worker process; the others are for its supervisor and the processes beside it.
+_ONE_PROCESS = (
+    "app",
+    "queues",
+    "per_proc",
+    *REDIS,
+    "delivery",
+    "lease_s",
+    "drain_timeout_s",
+    "cancel_timeout_s",
+    "unknown_task_park_s",
+    "max_message_bytes",
+    "log_format",
+)
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -45,7 +59,7 @@ def supervise_command(**flags: Any) -> int:
 
 
 @click.command("worker", context_settings=_HELP, short_help="Run tasks in this one process.")
-@settings_options()
+@settings_options(*_ONE_PROCESS)
 def worker_command(**flags: Any) -> int:
     """Run the tasks of an app in this process, without a supervisor: for development and debuggers."""
     loaded = loaded_from(flags)

@@ -6,6 +6,7 @@ wrong line of a file are refused with the same sentence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -28,7 +29,10 @@ class Session:
 
 
 def settings_options(*names: str) -> Callable[[Command], Command]:
-    """Decorator: give a command the flags of these settings, in the catalogue's order; without names, of all."""
+    """Decorator: give a command the flags of these settings, in the catalogue's order; without names, of all.
+
+    A command takes only flags that it uses; variables and files may say more.
+    """
     chosen = [setting for setting in CATALOGUE if not names or setting.name in names]
 
     def add(command: Command) -> Command:
@@ -49,6 +53,16 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
         metavar=setting.parser.metavar,
         help=f"{setting.help}  [{'; '.join(facts)}]",
     )
+
+
+class Seconds(click.FloatRange):
+    """Seconds of an option that is no setting: in the range, and not nan, which no comparison refuses."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

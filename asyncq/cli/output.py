@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,8 @@ def data_json(value: Any) -> None:
 
 def talk(line: str) -> None:
     """One line for the person who watches."""
-    click.echo(line, err=True)
+    with contextlib.suppress(OSError):  # nobody reads it any more
+        click.echo(line, err=True)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

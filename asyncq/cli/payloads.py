@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from asyncq.core.errors import ConfigurationError
 
@@ -22,7 +23,8 @@ def one_payload(argument: str) -> Any:
         ConfigurationError: not JSON, or no such file.
     """
     if argument == "-":
-        return _json(sys.stdin.read(), "standard input")
+        with _opened("-") as file:
+            return _json(file.read(), "standard input")
     if argument.startswith("@"):
         with _opened(argument[1:]) as file:
             return _json(file.read(), argument[1:])
@@ -41,9 +43,13 @@ def payload_lines(path: str) -> Iterator[Any]:
                 yield _json(line, f"{path} line {number}")
 
 
-def _json(text: str, where: str) -> Any:
+def _json(raw: str | bytes, where: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse)
+        text = raw if isinstance(raw, str) else raw.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"payload: expected UTF-8 text, found other bytes in {where}: {error}") from None
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         found = text.strip()[:60]
         raise ConfigurationError(f"payload: expected JSON, found {found!r} in {where}: {error}") from None
@@ -53,13 +59,20 @@ def _refuse(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
 
 
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):  # would be enqueued as null
+        raise ValueError(f"{digits[:20]} is larger than any float")
+    return value
+
+
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[TextIO]:
+def _opened(path: str) -> Iterator[BinaryIO]:
     if path == "-":
-        yield sys.stdin
+        yield sys.stdin.buffer
         return
     try:
-        file = open(path, encoding="utf-8")  # noqa: SIM115 - closed below; only opening may fail here
+        file = open(path, "rb")  # noqa: SIM115 - closed below; only opening may fail here
     except OSError as error:
         raise ConfigurationError(f"payload: expected a readable file, found {path}: {error.strerror}") from None
     with file:

@@ -1,7 +1,7 @@
 """Which queues a one-shot command means: those named by a setting, else those of the app's registered tasks.
 
-Called by enqueue and stats. Imports the app only when no setting names a queue, with its prints sent to standard
-error, so that the data on standard output stays clean.
+Called by enqueue, stats and dead. Imports the app only when no setting names a queue, with its prints sent to
+standard error, so that the data on standard output stays clean.
 """
 
 from __future__ import annotations

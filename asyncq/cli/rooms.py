@@ -1,24 +1,27 @@
 """The rooms of one worker process put together: broker, worker and, without a supervisor, maintenance.
 
-Called in the children of a supervisor and by `asyncq worker`. Brings redis-py and the event loop's libraries, so the
-supervisor's parent never imports it.
+Called in the children of a supervisor, by `asyncq worker` and by `asyncq.simple`. Brings redis-py and the event loop's
+libraries, so the supervisor's parent never imports it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from asyncq import simple
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.cli.app import import_app
+from asyncq.cli.home import home
+from asyncq.core.contact import Contact
 from asyncq.core.doors import Observer, Slot
+from asyncq.core.nulls import NullObserver
 from asyncq.core.settings import Settings
 from asyncq.core.settlement import SettlementRules
 from asyncq.core.task import default_registry
+from asyncq.maintenance.keeper import Maintenance
 from asyncq.worker.main import Life
 from asyncq.worker.worker import Worker, WorkerSettings
 
@@ -28,12 +31,12 @@ RENEWALS_PER_LEASE = 5
 def load_tasks(app: str, folder: Path, settings: Settings, redis_url: str) -> tuple[str, ...]:
     """Import the app and say which queues are consumed: those asked for, else those of its tasks.
 
-    What the app enqueues by itself goes to the same Redis.
+    What the app enqueues by itself goes to the same Redis under the same settings.
 
     Raises:
         AppImportError: the app cannot be imported.
     """
-    simple.use_redis(redis_url)
+    home.move(redis_url, settings)
     import_app(app, folder)
     return settings.queues or tuple(default_registry.queues())
 
@@ -78,10 +81,22 @@ def worker_life(
     *,
     slot: Slot | None = None,
     observer: Observer | None = None,
-    beside: Callable[[RedisBroker], asyncio.Future[None]] | None = None,
+    alone: bool = False,
 ) -> Life:
-    """Everything that lives in one worker process's event loop, made inside it."""
+    """Everything that lives in one worker process's event loop, made inside it.
+
+    Args:
+        settings: Of the command.
+        redis_url: Where Redis answers.
+        queues: What is consumed.
+        slot: This process's page in the supervisor's shared memory.
+        observer: Is told what happens to tasks.
+        alone: Nobody supervises, so that it promotes and reaps by itself.
+    """
     broker = make_broker(settings, redis_url, "worker")
     worker = make_worker(broker, settings, queues, slot, observer)
-    service = beside(broker) if beside is not None else None
-    return Life(worker=worker, service=service, close=broker.close)
+    return Life(worker=worker, service=_maintain(broker, queues) if alone else None, close=broker.close)
+
+
+def _maintain(broker: RedisBroker, queues: Sequence[str]) -> asyncio.Future[None]:
+    return asyncio.ensure_future(Maintenance(broker, NullObserver(), Contact(Random())).run(queues))

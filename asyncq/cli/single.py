@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from random import Random
+import logging
+from collections.abc import Sequence
 
 from asyncq.broker.embedded import start
-from asyncq.broker.redis_broker import RedisBroker
 from asyncq.cli import output, rooms
 from asyncq.cli.redis_choice import RedisChoice
-from asyncq.core.contact import Contact
-from asyncq.core.nulls import NullObserver
-from asyncq.core.settings import Loaded
-from asyncq.maintenance.keeper import Maintenance
+from asyncq.core import logs
+from asyncq.core.settings import Loaded, Settings
 from asyncq.worker import main as worker_main
+
+log = logging.getLogger("asyncq.worker")
 
 
 def run_here(loaded: Loaded, app: str, choice: RedisChoice) -> int:
@@ -24,13 +23,18 @@ def run_here(loaded: Loaded, app: str, choice: RedisChoice) -> int:
     with contextlib.ExitStack() as stack:
         if choice.plan is not None:
             stack.enter_context(start(choice.plan))
-        output.talk(f"asyncq worker runs {app}: {settings.per_proc} tasks at a time from {', '.join(queues)}")
-        output.talk(f"  redis      {choice.sentence}")
+        _say(app, settings, queues, choice)
         return worker_main.run(
-            lambda: rooms.worker_life(settings, choice.url, queues, beside=lambda broker: _maintain(broker, queues)),
+            lambda: rooms.worker_life(settings, choice.url, queues, alone=True),
             deadlines=worker_main.Deadlines(drain_s=settings.drain_timeout_s, cancel_s=settings.cancel_timeout_s),
         )
 
 
-def _maintain(broker: RedisBroker, queues: tuple[str, ...]) -> asyncio.Future[None]:
-    return asyncio.ensure_future(Maintenance(broker, NullObserver(), Contact(Random())).run(queues))
+def _say(app: str, settings: Settings, queues: Sequence[str], choice: RedisChoice) -> None:
+    """What runs where: sentences on a terminal, one event otherwise."""
+    if logs.as_text(settings.log_format):
+        output.talk(f"asyncq worker runs {app}: {settings.per_proc} tasks at a time from {', '.join(queues)}")
+        output.talk(f"  redis      {choice.sentence}")
+        return
+    fields = {"app": app, "per_proc": settings.per_proc, "queues": list(queues), "redis": choice.sentence}
+    log.info("working", extra=fields | {"delivery": settings.delivery})

@@ -11,7 +11,7 @@ import click
 
 from asyncq.cli import output
 from asyncq.cli.asking import ask
-from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
+from asyncq.cli.options import REDIS, Seconds, json_option, loaded_from, settings_options
 from asyncq.cli.queues import queues_of
 
 if TYPE_CHECKING:  # bring redis-py and orjson
@@ -23,7 +23,7 @@ _HEADS = ("queue", "ready", "scheduled", "due", "in flight", "dead", "workers", 
 
 @click.command("stats", short_help="Show the sizes of the queues.")
 @settings_options("app", "queues", *REDIS)
-@click.option("--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Show them again every so many seconds.")
+@click.option("--watch", type=Seconds(0.1, 86_400), metavar="SECONDS", help="Show them again every so many seconds.")
 @json_option
 def stats_command(watch: float | None, as_json: bool, **flags: Any) -> None:
     """Show how many messages wait, run and lie dead. The queues are --queue, else those of the app, else task_queue."""

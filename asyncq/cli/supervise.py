@@ -6,6 +6,7 @@ here; the children import it after the fork (`asyncq.cli.children`).
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ log = logging.getLogger("asyncq.supervisor")
 
 CHILDREN = "asyncq.cli.children"
 BACKLOG = 128
+_BUSY = (errno.EADDRINUSE, errno.EACCES)
 # Costs nothing until it is used: pages of memory are taken when the first series is written to them.
 METRICS_BYTES_PER_SLOT = 1024 * 1024
 
@@ -65,7 +67,7 @@ def run(loaded: Loaded) -> int:
 
     Raises:
         ConfigurationError: nothing to run, or no Redis to be had.
-        PortBusyError: the metrics address is taken.
+        PortBusyError: the metrics port is taken.
     """
     settings = loaded.settings
     app = resolve_app(loaded)
@@ -118,14 +120,15 @@ def _listener(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except socket.gaierror as error:
+    except (OSError, TypeError, ValueError) as error:  # TypeError: a NUL in it; ValueError: no possible host name
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while ")[0]
+        if getattr(error, "errno", None) in _BUSY:
+            raise PortBusyError(
+                f"cannot serve metrics on {host}:{port}: {reason}; "
+                "stop what uses it or give another --metrics-port (0 = any free port)"
+            ) from None
         raise ConfigurationError(
-            f"--metrics-host: expected an address of this machine, found {host!r} ({error.strerror})"
-        ) from None
-    except OSError as error:
-        raise PortBusyError(
-            f"cannot serve metrics on {host}:{port}: {error.strerror}; "
-            "stop what uses it or give another --metrics-port (0 = any free port)"
+            f"--metrics-host: expected an address of this machine, found {host!r} ({reason})"
         ) from None
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+import asyncq
 from asyncq.cli import output
 from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
 from asyncq.core.errors import AsyncqError
 from asyncq.core.settings import Loaded
 
-_PACKAGES = {"asyncq": "asyncq-supervise", "redis-py": "redis", "uvloop": "uvloop"}
+_PACKAGES = {"redis-py": "redis", "uvloop": "uvloop"}
 
 
 @click.command("version", short_help="Show versions, the server's too if it answers.")
@@ -37,7 +38,7 @@ def _packages() -> dict[str, str | None]:
             found[name] = metadata.version(package)
         except metadata.PackageNotFoundError:
             found[name] = None
-    return {"asyncq": found.pop("asyncq"), "python": platform.python_version(), **found}
+    return {"asyncq": asyncq.__version__, "python": platform.python_version(), **found}
 
 
 def _server(loaded: Loaded) -> str | None:

@@ -7,7 +7,6 @@ The only module that imports orjson.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -15,16 +14,12 @@ from typing import Any, Final
 import orjson
 
 from asyncq.core.errors import ConfigurationError, MessageDecodeError, MessageTooLargeError
-from asyncq.core.message import Message
+from asyncq.core.message import MAX_NAME_CHARS, REQUIRED_FIELDS, Message
+from asyncq.core.number import is_number, is_whole
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
-MAX_NAME_CHARS: Final = 256
 
 _loads = orjson.loads
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_text(value: object) -> bool:
@@ -32,15 +27,15 @@ def _is_text(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return is_whole(value) and value >= 1
 
 
 _OPTIONAL: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "attempt": (_is_count, "a whole number from 1"),
     "max_attempts": (_is_count, "a whole number from 1"),
-    "timeout": (lambda v: _is_number(v) and v >= 0, "a number of seconds"),  # type: ignore[operator]
-    "expires_at": (_is_number, "a number of seconds since the epoch"),
-    "parked_since": (_is_number, "a number of seconds since the epoch"),
+    "timeout": (lambda v: is_number(v) and v >= 0, "a number of seconds"),
+    "expires_at": (is_number, "a number of seconds since the epoch"),
+    "parked_since": (is_number, "a number of seconds since the epoch"),
     "errors": (lambda v: isinstance(v, list), "a list"),
     "headers": (lambda v: isinstance(v, dict), "an object"),
 }
@@ -73,45 +68,58 @@ def decode(raw: bytes) -> Message:
             return Message(fields)
     except (KeyError, TypeError):
         pass
-    _check(fields)
+    fault = _fault(fields)
+    if fault:
+        raise MessageDecodeError(fault)
     return Message(fields)
 
 
-def _check(fields: object) -> None:
-    """Raise MessageDecodeError with one sentence about the first thing that is wrong."""
-    if not isinstance(fields, dict):
-        raise MessageDecodeError(f"expected a JSON object, found {type(fields).__name__}")
-    for key in ("id", "name", "payload", "timestamp"):
+def _fault(fields: object) -> str:
+    """One sentence about the first thing that is wrong with a message; "" if nothing is."""
+    if not isinstance(fields, Mapping):
+        return f"expected a JSON object, found {type(fields).__name__}"
+    for key in REQUIRED_FIELDS:
         if key not in fields:
-            raise MessageDecodeError(f"the required field {key!r} is missing")
+            return f"the required field {key!r} is missing"
     for key in ("id", "name"):
         if not _is_text(fields[key]):
-            raise MessageDecodeError(f"{key!r} must be a text of 1 to {MAX_NAME_CHARS} characters")
-    if not _is_number(fields["timestamp"]):
-        raise MessageDecodeError("'timestamp' must be a number of seconds since the epoch")
+            return f"{key!r} must be a text of 1 to {MAX_NAME_CHARS} characters"
+    if not is_number(fields["timestamp"]):
+        return "'timestamp' must be a number of seconds since the epoch"
     for key, (good, expected) in _OPTIONAL.items():
         if key in fields and not good(fields[key]):
-            raise MessageDecodeError(f"{key!r} must be {expected}")
+            return f"{key!r} must be {expected}"
+    return ""
 
 
 def encode(fields: Mapping[str, Any], limit_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
-    """Write one message as a producer.
+    """Write one message as a producer. Refuses what `decode` would refuse.
 
     Args:
-        fields: The JSON object; dataclasses, datetimes and UUIDs inside the payload are written by orjson.
+        fields: The JSON object; dataclasses, datetimes and UUIDs inside the payload are written by orjson, NaN and
+            infinity as null.
         limit_bytes: Refuse anything larger; default 1 MiB.
 
     Raises:
-        ConfigurationError: the payload holds something JSON cannot say.
+        ConfigurationError: no message, or the payload holds something JSON cannot say or an integer beyond 64 bits.
         MessageTooLargeError: more than `limit_bytes`.
     """
+    fault = _fault(fields)
+    if fault:
+        raise ConfigurationError(f"this is no message: {fault}")
     try:
-        raw = orjson.dumps(fields)
-    except (orjson.JSONEncodeError, TypeError) as error:
-        raise ConfigurationError(f"the payload cannot be written as JSON: {error}") from None
+        raw = orjson.dumps(fields if isinstance(fields, dict) else dict(fields))
+    except orjson.JSONEncodeError as error:
+        raise ConfigurationError(_unsayable(error)) from None
     if len(raw) > limit_bytes:
         raise MessageTooLargeError(len(raw), limit_bytes)
     return raw
+
+
+def _unsayable(error: Exception) -> str:
+    if "64-bit" in str(error):
+        return "the payload holds an integer beyond 64 bits, which a worker would read as a float; send it as text"
+    return f"the payload cannot be written as JSON: {error}"
 
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)

@@ -26,7 +26,8 @@ class Contact:
 
     def __init__(self, rng: Random, on_contact: Callable[[], None] = lambda: None) -> None:
         self._on_contact = on_contact
-        self._backoff = Backoff(rng)
+        self._backoff = Backoff(rng)  # counts only that nobody answered, and says "away" and "back" by it
+        self._refused_backoff = Backoff(rng)  # never reset: that others are answered mends no refusal
         self._refusals: set[str] = set()
 
     def made(self) -> None:
@@ -40,7 +41,9 @@ class Contact:
         """Redis did not do what it was asked: say so if that is news, then wait."""
         if isinstance(error, BrokerRefusedError):
             self.refused(error)
-        elif self._backoff.failures == 0:
+            await asyncio.sleep(self._refused_backoff.next_s())
+            return
+        if self._backoff.failures == 0:
             log.warning("redis is away, trying again", extra={"error": str(error)})
         await asyncio.sleep(self._backoff.next_s())
 

@@ -10,7 +10,7 @@ An error writes its own sentence once: what was expected, what came, what to do.
     |   |-- DuplicateTaskError        the same name registered for two handlers
     |   `-- UnknownTaskError          no handler has this name
     |-- MessageError                                                                              exit 2
-    |   |-- MessageDecodeError        the bytes are not a message; carries the dead-letter reason
+    |   |-- MessageDecodeError        the bytes are not a message
     |   `-- MessageTooLargeError      a producer tried to enqueue more than the limit
     |-- BrokerError
     |   |-- BrokerUnavailableError    Redis cannot be reached or is busy: trying again can help   exit 69
@@ -22,6 +22,8 @@ An error writes its own sentence once: what was expected, what came, what to do.
 """
 
 from __future__ import annotations
+
+from asyncq.core.number import is_number
 
 EXIT_OK = 0
 EXIT_CRASH_LOOP = 1
@@ -83,11 +85,7 @@ class MessageError(AsyncqError):
 
 
 class MessageDecodeError(MessageError):
-    """The bytes are not a message. `reason` is the dead-letter reason, the text says what is wrong."""
-
-    def __init__(self, text: str, reason: str = "malformed") -> None:
-        super().__init__(text)
-        self.reason = reason
+    """The bytes are not a message; the text says what is wrong."""
 
 
 class MessageTooLargeError(MessageError):
@@ -129,25 +127,37 @@ class PortBusyError(AsyncqError):
 class TaskControl(Exception):
     """Base of what a handler raises to say what becomes of its message."""
 
+    delay_s: float | None = None
+
 
 class Retry(TaskControl):
     """Run this message again after `delay_s` seconds; counts as a failed attempt.
 
     Args:
-        delay_s: Seconds until the next attempt; None takes the task's own back-off.
+        delay_s: Seconds until the next attempt, a negative number counts as 0; None takes the task's own back-off.
+
+    Raises:
+        TypeError: the delay is no finite number. Inside a handler that is a failure like any other.
     """
 
     def __init__(self, delay_s: float | None = None, reason: str = "") -> None:
         super().__init__(reason or "retry requested by the handler")
-        self.delay_s = delay_s
+        self.delay_s = None if delay_s is None else _seconds("Retry", delay_s)
 
 
 class Snooze(TaskControl):
-    """Run this message again after `delay_s` seconds without counting an attempt."""
+    """Run this message again after `delay_s` seconds without counting an attempt.
+
+    Args:
+        delay_s: Seconds, a negative number counts as 0.
+
+    Raises:
+        TypeError: as for Retry.
+    """
 
     def __init__(self, delay_s: float) -> None:
         super().__init__(f"snoozed for {delay_s} s by the handler")
-        self.delay_s = delay_s
+        self.delay_s = _seconds("Snooze", delay_s)
 
 
 class Discard(TaskControl):
@@ -156,3 +166,9 @@ class Discard(TaskControl):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def _seconds(control: str, delay_s: float) -> float:
+    if not is_number(delay_s):
+        raise TypeError(f"{control}: expected delay_s in seconds as a number, found {delay_s!r}")
+    return delay_s

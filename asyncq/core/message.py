@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 REQUIRED_FIELDS: Final = ("id", "name", "payload", "timestamp")
+MAX_NAME_CHARS: Final = 256
 
 
 class Message:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from asyncq.core.errors import ConfigurationError
-from asyncq.core.queue_name import hash_tag
+from asyncq.core.number import is_number, is_whole
+from asyncq.core.queue_name import QUEUE_NAME_RULE, hash_tag
 from asyncq.core.retry import RetryPolicy
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -29,9 +30,15 @@ class TaskOptions:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
+        _expect(self.queue is None or isinstance(self.queue, str), "queue", QUEUE_NAME_RULE, self.queue)
         if self.queue is not None:
             hash_tag(self.queue)  # refuses what is no queue name
-        if self.max_attempts < 1:
-            raise ConfigurationError(f"task option max_attempts: expected 1 or more, found {self.max_attempts}")
-        if self.timeout_s < 0:
-            raise ConfigurationError(f"task option timeout_s: expected 0 or more seconds, found {self.timeout_s}")
+        attempts, timeout_s = self.max_attempts, self.timeout_s
+        _expect(is_whole(attempts) and attempts >= 1, "max_attempts", "a whole number, 1 or more", attempts)
+        _expect(is_number(timeout_s) and timeout_s >= 0, "timeout_s", "0 or more seconds", timeout_s)
+        _expect(isinstance(self.retry, RetryPolicy), "retry", "a RetryPolicy", self.retry)
+
+
+def _expect(good: bool, option: str, expected: str, found: object) -> None:
+    if not good:
+        raise ConfigurationError(f"task option {option}: expected {expected}, found {found!r}")

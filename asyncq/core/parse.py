@@ -19,6 +19,9 @@ _DURATION_S: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 36
 _SIZE_BYTES: Final[Mapping[str, int]] = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 _SIZE: Final = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)?")
+# Ten years. Redis takes times as whole milliseconds and adds its clock; this stays far from the end of its 64 bits and
+# of what a double of Lua holds exactly. Longer than that nobody waits: it is a mistake.
+_LONGEST_DAYS: Final = 3660
 _WHOLE: Final = re.compile(r"[0-9]+")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _URL_SCHEMES: Final = ("redis://", "rediss://", "unix://")
@@ -79,27 +82,26 @@ def auto_or_whole(low: int, high: int) -> Parser:
     number = whole(low, high)
 
     def read(raw: object) -> str | int:
-        return "auto" if raw == "auto" else int(number.read(raw))
+        return "auto" if isinstance(raw, str) and raw.strip() == "auto" else int(number.read(raw))
 
     return Parser(f"'auto' or {number.expected}", read, "auto|N")
 
 
 def duration(low_s: float) -> Parser:
-    """Seconds as a number, or a text such as 500ms, 10s, 5m, 2h, 1d; the value is seconds."""
+    """Seconds as a number, or a text such as 500ms, 10s, 5m, 2h, 1d; at most ten years. The value is seconds."""
 
     def read(raw: object) -> float:
         if isinstance(raw, int | float) and not isinstance(raw, bool):
-            _in_range(raw, low_s, 1e12)  # before float(), which an endless integer would overflow
-            value = float(raw)
+            value: float = raw
         else:
             match = _DURATION.fullmatch(_text(raw))
             if match is None:
                 raise ValueError(raw)
             value = float(match[1]) * _DURATION_S[match[2] or "s"]
-        _in_range(value, low_s, None)
-        return value
+        _in_range(value, low_s, _LONGEST_DAYS * _DURATION_S["d"])
+        return float(value)
 
-    return Parser(f"seconds from {low_s:g}, as in 10, 10s or 5m", read, "SECONDS")
+    return Parser(f"seconds from {low_s:g} to {_LONGEST_DAYS}d, as in 10, 10s or 5m", read, "SECONDS")
 
 
 def size(low_bytes: int) -> Parser:
@@ -133,10 +135,11 @@ def choice(*words: str) -> Parser:
 
 
 def _names(raw: object) -> tuple[str, ...]:
-    parts = raw.split(",") if isinstance(raw, str) else raw
+    """The same for repeated flags, a variable, and a text or list of a file; blanks between commas are no names."""
+    parts = [raw] if isinstance(raw, str) else raw
     if not isinstance(parts, list | tuple):
         raise ValueError(raw)
-    names = [_text(name) for part in parts for name in _text(part).split(",") if name.strip()]
+    names = [name.strip() for part in parts for name in _text(part).split(",") if name.strip()]
     if not names or not all(is_queue_name(name) for name in names):
         raise ValueError(raw)
     return tuple(dict.fromkeys(names))

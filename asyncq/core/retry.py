@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from asyncq.core.errors import ConfigurationError
+from asyncq.core.number import is_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +26,9 @@ class RetryPolicy:
     cap_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.base_s < 0 or self.cap_s < 0:
+        if not all(is_number(value) and value >= 0 for value in (self.base_s, self.cap_s)):
             raise ConfigurationError(
-                f"retry policy: expected base_s and cap_s of 0 or more, found {self.base_s} and {self.cap_s}"
+                f"retry policy: expected base_s and cap_s from 0 seconds, found {self.base_s!r} and {self.cap_s!r}"
             )
 
     def delay_s(self, attempt: int, rng: Random) -> float:

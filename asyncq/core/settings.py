@@ -88,8 +88,8 @@ class Setting:
                 return ""
             case tuple():
                 return ",".join(value)
-            case float():
-                return f"{value:g}"
+            case float() if value.is_integer():
+                return str(int(value))
         return redact(str(value)) if self.secret else str(value)
 
 
@@ -100,7 +100,7 @@ def _row(name: str, key: str, parser: parse.Parser, default: Any, text: str, **m
 _SECONDS: Final = {"unit": "s"}
 
 CATALOGUE: Final[tuple[Setting, ...]] = (
-    _row("app", "app", parse.MODULE, None, "Module whose import registers tasks; default: tasks."),
+    _row("app", "app", parse.MODULE, None, "Module that registers tasks; default: tasks, if there is a tasks.py."),
     _row("queues", "queue", parse.NAMES, (), "Queue to work on; default: those of the registered tasks."),
     _row("procs", "procs", parse.auto_or_whole(1, 1024), "auto", "Worker processes; auto: one per usable CPU."),
     _row("per_proc", "per-proc", parse.whole(1, 100_000), 50, "Tasks running at once in each process."),
@@ -173,7 +173,7 @@ CATALOGUE: Final[tuple[Setting, ...]] = (
         "max-message-bytes",
         parse.size(1024),
         1024 * 1024,
-        "Larger messages become dead letters.",
+        "Larger messages are refused to producers and become dead letters.",
         unit="bytes",
     ),
     _row(
@@ -256,10 +256,16 @@ def _parsed(setting: Setting, found: _Found) -> object:
     try:
         return setting.parser.read(found.raw)
     except ValueError:
-        raw = redact(f"{found.raw!r}") if setting.secret else f"{found.raw!r}"
         raise ConfigurationError(
-            f"{setting.flag}: expected {setting.parser.expected}, found {raw} (from {found.origin})"
+            f"{setting.flag}: expected {setting.parser.expected}, found {_said(setting, found)} (from {found.origin})"
         ) from None
+
+
+def _said(setting: Setting, found: _Found) -> str:
+    """A wrong value as it was written; of a secret nothing, because nobody knows where in it the password stands."""
+    if setting.secret:
+        return "something else"
+    return repr(",".join(map(str, found.raw)) if isinstance(found.raw, tuple) else found.raw)
 
 
 def _from_flags(setting: Setting, flags: Mapping[str, object]) -> _Found | None:

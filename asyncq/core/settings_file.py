@@ -6,8 +6,6 @@ values as TOML made them. Never looks in parent folders: what counts must lie wh
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +49,8 @@ def read_text(path: Path, wanted_by: str) -> str:
 def _toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
+    import tomllib  # many producers have no such file
+
     try:
         return tomllib.loads(read_text(path, path.name))
     except tomllib.TOMLDecodeError as error:
@@ -60,6 +60,8 @@ def _toml(path: Path) -> dict[str, Any]:
 def _refuse_unknown(table: Mapping[str, object], known: Sequence[str], name: str) -> None:
     for key in table:
         if key not in known:
+            import difflib  # only for somebody's mistake
+
             near = difflib.get_close_matches(key.replace("_", "-"), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}"
             raise ConfigurationError(f"{name}: unknown setting {key!r}; {hint}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncq.core.errors import ConfigurationError, DuplicateTaskError, UnknownTaskError
+from asyncq.core.message import MAX_NAME_CHARS
 from asyncq.core.options import TaskOptions
 
 DEFAULT_QUEUE: Final = "task_queue"
@@ -45,17 +46,18 @@ class Task:
         name: What a message calls it.
         handler: The user's function.
         options: See TaskOptions.
-        is_async: False for a `def` handler, which a worker runs in a thread.
+        is_async: False for a `def` handler, which a worker runs in a thread; what it returns is awaited if it can be.
         wants_attempt: True if the handler has a second parameter called `attempt`.
     """
 
     __slots__ = ("__dict__", "__name__", "__wrapped__", "handler", "is_async", "name", "options", "wants_attempt")
 
     def __init__(self, name: str, handler: Handler, options: TaskOptions | None = None) -> None:
-        if not isinstance(name, str) or not name:
-            raise ConfigurationError(f'@task: expected a name as in @task("send_email"), found {name!r}')
+        _check_name(name)
         if not callable(handler):
             raise ConfigurationError(f"task {name!r}: expected a function, found {type(handler).__name__}")
+        if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+            raise ConfigurationError(f"task {name!r}: expected a function that returns, found one that yields")
         self.name = name
         self.handler = handler
         self.options = options or TaskOptions()
@@ -75,7 +77,8 @@ class Task:
         """Run the handler with this payload, a `def` handler in a thread. No retry, no Redis."""
         if self.is_async:
             return await self.handler(payload, *args)
-        return await asyncio.to_thread(self.handler, payload, *args)
+        result = await asyncio.to_thread(self.handler, payload, *args)
+        return await result if inspect.isawaitable(result) else result
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r} {_where(self.handler)}>"
@@ -106,9 +109,10 @@ class Registry(MutableMapping[str, Task]):
             **options: Fields of TaskOptions.
 
         Raises:
-            ConfigurationError: an unknown or wrong option.
+            ConfigurationError: no name, an unknown or wrong option.
             DuplicateTaskError: another handler already has this name.
         """
+        _check_name(name)
         checked = _checked_options(name, options)
 
         def register(handler: Handler) -> Task:
@@ -146,6 +150,13 @@ class Registry(MutableMapping[str, Task]):
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS:
+        raise ConfigurationError(
+            f'@task: expected a name of 1 to {MAX_NAME_CHARS} characters as in @task("send_email"), found {name!r}'
+        )
 
 
 def _checked_options(name: str, options: dict[str, Any]) -> TaskOptions:

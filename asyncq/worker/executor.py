@@ -7,6 +7,7 @@ does not suspend costs no turn of the event loop.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import traceback
 from collections.abc import Callable
@@ -68,7 +69,9 @@ class Executor:
                 else:
                     await task.handler(message.payload)
             else:
-                await self._threads.run(task, message.payload, _attempt(task, message, queue))
+                result = await self._threads.run(task, message.payload, _attempt(task, message, queue))
+                if inspect.isawaitable(result):  # a wrapper around an `async def` that does not look like one
+                    await result
         except asyncio.CancelledError as error:
             if running.ended_by_others():
                 raise  # somebody else ends the whole consumer
@@ -118,7 +121,7 @@ def _interrupted(running: Running, error: BaseException | None, limit_s: float) 
 def _asked(control: TaskControl) -> Outcome:
     if isinstance(control, Retry):
         return Outcome(kind=Kind.RETRY_ASKED, error_type="Retry", error=_one_line(control), delay_s=control.delay_s)
-    if isinstance(control, Snooze):
+    if isinstance(control, Snooze) and control.delay_s is not None:  # else a subclass that never said how long
         return Outcome(kind=Kind.SNOOZED, delay_s=control.delay_s)
     if isinstance(control, Discard):
         return Outcome(kind=Kind.DISCARDED, error_type="Discard", error=_one_line(control))

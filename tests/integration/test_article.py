@@ -13,6 +13,7 @@ import redis
 
 import asyncq
 from asyncq import simple
+from asyncq.core.errors import ConfigurationError, MessageTooLargeError
 from asyncq.core.task import Registry, Task
 from tests.support.states import until, wait_until
 
@@ -146,6 +147,98 @@ class TestWorkerCoroutines:
 
         assert 1 == raw_redis.llen("q2")
 
+    async def test_who_joins_while_the_last_one_goes_begins_afresh(
+        self, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ASYNCQ_REDIS_URL", redis_url)
+        began: list[object] = []
+
+        async def note(payload: object) -> None:
+            began.append(payload)
+
+        monkeypatch.setitem(simple.TASK_REGISTRY._tasks, "note", Task("note", note))  # type: ignore[attr-defined]
+        await simple.enqueue_task("q5", asyncq.create_task("note", 1))
+        last = asyncio.ensure_future(simple.worker("q5"))
+        await until(lambda: began == [1])
+        last.cancel()
+        late = asyncio.ensure_future(simple.worker("q5"))
+        await simple.enqueue_task("q5", asyncq.create_task("note", 2))
+        await until(lambda: began == [1, 2])
+        late.cancel()
+        await asyncio.gather(last, late, return_exceptions=True)
+
+    async def test_consumers_are_as_many_as_the_most_members_at_one_time(
+        self, redis_url: str, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ASYNCQ_REDIS_URL", redis_url)
+        running, gate = [0], asyncio.Event()
+
+        async def hold(payload: object) -> None:
+            running[0] += 1
+            await gate.wait()
+
+        monkeypatch.setitem(simple.TASK_REGISTRY._tasks, "hold", Task("hold", hold))  # type: ignore[attr-defined]
+        members = [asyncio.ensure_future(simple.worker("q6")) for _ in range(2)]
+        await until(lambda: raw_redis.zcount("asyncq:{q6}:q6:workers", 0, 0) == 1)
+        for _ in range(5):
+            members.pop().cancel()
+            members.append(asyncio.ensure_future(simple.worker("q6")))
+            await asyncio.sleep(0)
+        for number in range(8):
+            await simple.enqueue_task("q6", asyncq.create_task("hold", number))
+        await until(lambda: running[0] == 2)
+        members.append(asyncio.ensure_future(simple.worker("q6")))
+        await until(lambda: running[0] == 3)
+        for member in members:
+            member.cancel()
+        await asyncio.gather(*members, return_exceptions=True)
+
+        assert 3 == running[0]
+
+    async def test_a_crew_that_failed_is_replaced_by_the_next_member(
+        self, redis_url: str, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ASYNCQ_REDIS_URL", redis_url)
+        monkeypatch.setenv("ASYNCQ_LEASE", "soon")
+        failed = await asyncio.gather(simple.worker("q7"), simple.worker("q7"), return_exceptions=True)
+        assert [ConfigurationError, ConfigurationError] == [type(error) for error in failed]
+        monkeypatch.delenv("ASYNCQ_LEASE")
+        member = asyncio.ensure_future(simple.worker("q7"))
+        await until(lambda: raw_redis.zcount("asyncq:{q7}:q7:workers", 0, 0) == 1)
+        member.cancel()
+        await asyncio.gather(member, return_exceptions=True)
+
+
+async def test_settings_count_without_a_command_line(
+    redis_url: str, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"REDIS_URL": redis_url, "UNKNOWN_TASK_PARK": "0", "MAX_MESSAGE_BYTES": "1KiB"}.items():
+        monkeypatch.setenv(f"ASYNCQ_{name}", value)
+    with pytest.raises(MessageTooLargeError, match="the limit is 1024"):
+        await simple.enqueue_task("q8", asyncq.create_task("nobody", "x" * 2000))
+    raw_redis.rpush("q8", json.dumps(asyncq.create_task("nobody", "x" * 2000)))
+    raw_redis.rpush("q8", json.dumps(asyncq.create_task("nobody", 1)))
+    crew = asyncio.ensure_future(simple.start_workers("q8", 1))
+    await until(lambda: raw_redis.zcard("asyncq:{q8}:q8:dead") == 2)
+    crew.cancel()
+    await asyncio.gather(crew, return_exceptions=True)
+
+    records = raw_redis.hvals("asyncq:{q8}:q8:dead:records")
+    assert ["oversized", "unknown_task"] == sorted(json.loads(r.partition(b"\n")[0])["reason"] for r in records)  # type: ignore[union-attr]
+
+
+def test_a_mere_producer_loads_no_worker() -> None:
+    program = """
+import sys
+from asyncq import create_task, enqueue_task
+rooms = {"worker", "maintenance", "admin", "metrics", "supervisor"}
+print(sorted(name for name in sys.modules if name.startswith("asyncq.") and name.split(".")[1] in rooms))
+print({"uvloop", "click", "asyncq.broker.redis_broker", "asyncq.broker.embedded", "tomllib"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "[]\nset()\n" == done.stdout
+
 
 async def test_nothing_is_left_in_redis_when_idle_workers_are_cancelled(
     redis_url: str, raw_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
@@ -158,6 +251,29 @@ async def test_nothing_is_left_in_redis_when_idle_workers_are_cancelled(
     await asyncio.gather(crew, return_exceptions=True)
 
     assert [] == list(raw_redis.keys("*"))
+
+
+RUDE_LOOPS = """
+import asyncio, gc, os
+from asyncq import simple
+def descriptors():
+    gc.collect()
+    return len(os.listdir("/dev/fd"))
+for number in range(21):
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(simple.enqueue_task("q9", simple.create_task("x", number)))
+    loop.close()  # without shutdown_asyncgens, the one hook that a loop offers
+    if number == 0:
+        before = descriptors()
+print(descriptors() - before)
+"""
+
+
+def test_loops_that_end_rudely_leave_no_connections_behind(redis_url: str, raw_redis: redis.Redis) -> None:
+    env = {**os.environ, "ASYNCQ_REDIS_URL": redis_url}
+    done = subprocess.run([sys.executable, "-c", RUDE_LOOPS], capture_output=True, text=True, check=True, env=env)
+
+    assert ("0\n", 21) == (done.stdout, raw_redis.llen("q9"))
 
 
 def test_enqueue_works_from_many_event_loops_in_turn(

@@ -19,8 +19,13 @@ def refused(done, code: int, *parts: str) -> None:
 
 @pytest.mark.parametrize("command", ["supervise", "worker"])
 def test_wrong_flag_is_refused_before_anything_starts(tmp_path, command):
-    done = asyncq(command, "--procs", "many", folder=tmp_path)
-    refused(done, 2, "--procs: expected 'auto' or a whole number", "found 'many' (from the command line)")
+    done = asyncq(command, "--per-proc", "many", folder=tmp_path)
+    refused(done, 2, "--per-proc: expected a whole number", "found 'many' (from the command line)")
+
+
+@pytest.mark.parametrize("flag", ["--procs", "--watchdog", "--metrics-host", "--metrics-port"])
+def test_a_single_worker_takes_no_flag_that_only_a_supervisor_uses(tmp_path, flag):
+    refused(asyncq("worker", flag, "1", folder=tmp_path), 2, "No such option", flag)
 
 
 def test_wrong_variable_is_refused_by_its_name(tmp_path):
@@ -46,6 +51,13 @@ def test_unreadable_secret_file_is_refused(tmp_path):
         (("enqueue",), ("Missing argument", "TASK")),
         (("enqueue", "t", "--count", "0"), ("--count", "0")),
         (("stats", "--watch", "often"), ("--watch", "often")),
+        (("stats", "--watch", "nan"), ("--watch", "'nan' is not a number")),
+        (("stats", "--watch", "1e9"), ("--watch", "0.1<=x<=86400")),
+        (("dead", "--limit", "100001"), ("--limit", "1<=x<=100000")),
+        (("enqueue", "t", "--count", "9" * 20), ("--count", "1<=x<=1000000000")),
+        (("enqueue", "t", "1e400", "--queue", "q"), ("payload: expected JSON, found '1e400'", "larger than any float")),
+        (("enqueue", "t", "@raw", "--queue", "q"), ("payload: expected UTF-8 text, found other bytes in raw",)),
+        (("stats", "--redis", "secret"), ("--redis: expected a URL", "found something else")),
         (("enqueue", "t", "{", "--queue", "q"), ("payload: expected JSON, found '{' in the command line",)),
         (("enqueue", "t", "NaN", "--queue", "q"), ("payload: expected JSON, found 'NaN'",)),
         (("enqueue", "t", "@none.json", "--queue", "q"), ("expected a readable file, found none.json",)),
@@ -56,7 +68,35 @@ def test_unreadable_secret_file_is_refused(tmp_path):
     ],
 )
 def test_wrong_use_is_refused(tmp_path, arguments, parts):
+    (tmp_path / "raw").write_bytes(b'"\xff"')
     refused(asyncq(*arguments, folder=tmp_path), 2, *parts)
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path, redis_url):
+    (tmp_path / "many").write_bytes(b'1\n"\xff"\n')
+    done = asyncq("enqueue", "t", "--bulk", "many", "--queue", "q", "--redis", redis_url, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "asyncq: payload: expected UTF-8 text, found other bytes in many line 2: " in done.stderr
+
+
+@pytest.mark.parametrize("payload", ["18446744073709551616", '"\\ud800"'])
+def test_a_payload_that_no_worker_could_read_is_refused(tmp_path, redis_url, raw_redis, payload):
+    done = asyncq("enqueue", "t", payload, "--queue", "q", "--redis", redis_url, folder=tmp_path)
+    refused(done, 2, "payload 1: the payload ")
+    assert raw_redis.llen("q") == 0
+
+
+def test_a_name_that_no_worker_would_take_is_refused(tmp_path, redis_url, raw_redis):
+    done = asyncq("enqueue", "t" * 257, "--queue", "q", "--redis", redis_url, folder=tmp_path)
+    refused(done, 2, "'name' must be a text of 1 to 256 characters")
+    assert raw_redis.llen("q") == 0
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "a" * 64, "::g"])
+def test_a_metrics_host_that_is_not_of_this_machine_is_a_wrong_setting(tmp_path, host):
+    (tmp_path / "tasks.py").touch()
+    done = asyncq("supervise", "--metrics-host", host, "--redis", NOBODY, folder=tmp_path)
+    refused(done, 2, f"--metrics-host: expected an address of this machine, found {host!r} (")
 
 
 @pytest.mark.parametrize("command", ["supervise", "worker"])
@@ -106,6 +146,12 @@ def test_named_redis_that_does_not_answer_is_said_and_not_replaced(tmp_path, arg
     done = asyncq(*arguments, "--redis", "redis://me:secret@127.0.0.1:1/0", folder=tmp_path)
     refused(done, 69, "127.0.0.1:1")
     assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("enqueue", "t", "--queue", "q"), ("stats", "--queue", "q")])
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64])
+def test_host_that_cannot_be_resolved_is_said(tmp_path, arguments, host):
+    refused(asyncq(*arguments, "--redis", f"redis://{host}/0", folder=tmp_path), 69, f"redis://{host}/0")
 
 
 @pytest.mark.parametrize("arguments", [("enqueue", "t", "--queue", "q"), ("stats", "--queue", "q")])

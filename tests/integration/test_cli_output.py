@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +11,13 @@ import uuid
 
 import pytest
 
+from asyncq import __version__ as version
+from asyncq import create_task
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.settlement import DeadLetter
 from tests.support.commands import NOBODY, asyncq, clean_environ, start_asyncq
+from tests.support.states import wait_until
 
 TASKS = """
 from asyncq.core.task import default_registry
@@ -86,6 +90,26 @@ def test_bulk_stops_at_a_bad_line_and_says_how_many_went_before(tmp_path, redis_
     assert "found 'oops' in - line 1501" in done.stderr
 
 
+def test_interrupted_bulk_says_how_many_went_before(tmp_path, redis_url, raw_redis):
+    process = start_asyncq("enqueue", "t", "--bulk", "-", "--queue", "q", folder=tmp_path, REDIS_URL=redis_url)
+    try:
+        process.stdin.write("1\n" * 2500)
+        process.stdin.flush()
+        wait_until(lambda: raw_redis.llen("q") == 2000)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, "")
+    last = re.search("asyncq: interrupted: (.*)", err)  # the second reply may not have been read yet
+    assert last is not None
+    assert last[1] in (
+        "2000 messages were enqueued on q",
+        "1000 messages were enqueued on q; the fate of the next 1000 is unknown",
+    )
+    assert "Traceback" not in err
+
+
 def test_too_large_a_payload_is_refused(tmp_path, redis_url, raw_redis):
     done = asyncq(
         "enqueue", "t", "-", "--queue", "q", "--max-message-bytes", "2KiB",
@@ -141,10 +165,45 @@ def test_config_shows_value_and_origin_and_no_password(tmp_path):
     assert as_json["lease"] == {"value": 20.0, "unit": "s", "from": "asyncq.toml"}
 
 
+SHOUTING = """
+import asyncq, json
+@asyncq.task("shout")
+async def shout(payload):
+    try:
+        await asyncq.enqueue_task("other", asyncq.create_task("heard", "x" * payload))
+    except asyncq.AsyncqError as error:
+        print(json.dumps({"event": "too long", "error": str(error)}), flush=True)
+"""
+
+
+def test_a_worker_says_what_it_runs_in_one_event_and_its_tasks_enqueue_under_its_settings(
+    tmp_path, redis_url, raw_redis
+):
+    (tmp_path / "tasks.py").write_text(SHOUTING)
+    flags = ("--redis", redis_url, "--max-message-bytes", "2KiB", "--log-format", "json", "--per-proc", "3")
+    process = start_asyncq("worker", *flags, folder=tmp_path)
+    try:
+        for size in (1, 3000):
+            raw_redis.rpush("task_queue", json.dumps(create_task("shout", size)))
+        refused = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, out, raw_redis.llen("other")) == (0, "", 1)
+    assert "the limit is 2048" in refused["error"]
+    events = [json.loads(line) for line in err.splitlines()]
+    (said,) = [event for event in events if event["event"] == "working"]
+    assert (said["app"], said["per_proc"], said["queues"], said["delivery"]) == (
+        "tasks", 3, ["task_queue"], "at-least-once",
+    )  # fmt: skip
+
+
 def test_version_names_the_server_when_it_answers(tmp_path, redis_url):
     found = json.loads(ok(asyncq("version", "--json", "--redis", redis_url, folder=tmp_path)))
     assert list(found) == ["asyncq", "python", "redis-py", "uvloop", "server"]
     assert found["server"].startswith(("Valkey ", "Redis "))
+    assert found["asyncq"] == version
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
 
 

@@ -301,7 +301,7 @@ class TestEmbedded:
         (["--app", "no.such.module"], 3, "cannot import the app 'no.such.module'"),
         (["--redis", "http://x"], 2, "--redis: expected"),
         (["--queue", "a{b"], 2, "a{b"),
-        (["--metrics-host", "192.0.2.1"], 73, "cannot serve metrics on 192.0.2.1"),
+        (["--metrics-host", "192.0.2.1"], 2, "--metrics-host: expected an address of this machine"),
         (["--no-such-flag"], 2, "no-such-flag"),
     ],
 )

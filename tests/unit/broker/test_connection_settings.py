@@ -38,6 +38,32 @@ def test_url_is_refused_without_its_password_when_it_is_wrong(url: str) -> None:
     assert [word for word in ("sec/", "'sec'", "secret", "123") if word in said] == []
 
 
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("rediss://host?ssl_foo=1", "the option 'ssl_foo' is not one of db, username, password, .*ssl_ca_certs"),
+        ("rediss://host?ssl_min_version=771", "the option 'ssl_min_version' is not one of"),
+        ("rediss://host?ssl_cert_reqs=perhaps", "ssl_cert_reqs is not one of none, optional, required"),
+        ("rediss://host?ssl_keyfile=key.pem", "ssl_keyfile is given without ssl_certfile"),
+        ("redis://host?ssl_cert_reqs=none", "the option 'ssl_cert_reqs' is not one of db, username, password;"),
+        ("redis://host?path=/s", "the option 'path' is not one of"),
+        ("redis://host?connection_class=x", "the option 'connection_class' is not one of"),
+        ("unix:///s?ssl_ca_certs=ca.pem", "the option 'ssl_ca_certs' is not one of db, username, password;"),
+    ],
+)
+def test_option_is_refused_when_no_connection_takes_it(url: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        ConnectionSettings(url)
+
+
+@pytest.mark.parametrize("make", [async_connection, sync_connection])
+def test_options_of_tls_reach_the_connection(make: Any) -> None:
+    options = "ssl_ca_certs=ca.pem&ssl_certfile=c.pem&ssl_keyfile=k.pem&ssl_check_hostname=false&ssl_ciphers=HIGH"
+    made = make(ConnectionSettings(f"rediss://host?{options}"), "role")
+    context = getattr(made, "ssl_context", made)
+    assert (context.ca_certs, context.certfile, context.keyfile) == ("ca.pem", "c.pem", "k.pem")
+
+
 @pytest.mark.parametrize("url", ["redis://host:1/2", "unix:///s?db=2", "rediss://host:1/2"])
 @pytest.mark.parametrize("make", [async_connection, sync_connection])
 def test_nothing_is_left_to_the_defaults_of_redis_py_when_a_connection_is_made(url: str, make: Any) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -60,10 +61,8 @@ def test_a_whole_number_is_a_timestamp() -> None:
     ],
 )
 def test_what_is_no_message_is_refused_with_one_sentence(bad: bytes, sentence: str) -> None:
-    with pytest.raises(MessageDecodeError, match=sentence) as caught:
+    with pytest.raises(MessageDecodeError, match=sentence):
         codec.decode(bad)
-
-    assert "malformed" == caught.value.reason
 
 
 @given(st.binary(max_size=200))
@@ -75,6 +74,39 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
 def test_a_payload_that_json_cannot_say_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="cannot be written as JSON"):
         codec.encode({**GOOD, "payload": {"x": object()}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"name": ""}, "'name' must be a text of 1 to 256 characters"),
+        ({"name": "n" * 257}, "'name' must be a text"),
+        ({"id": 7}, "'id' must be a text"),
+        ({"payload": ...}, "'payload' is missing"),
+        ({"timestamp": float("nan")}, "'timestamp' must be a number"),
+        ({"timestamp": 10**400}, "'timestamp' must be a number"),
+        ({"timeout": -1}, "'timeout' must be a number of seconds"),
+        ({"attempt": True}, "'attempt' must be a whole number"),
+    ],
+)
+def test_a_producer_is_refused_what_a_worker_would_refuse(changes: dict[str, object], sentence: str) -> None:
+    fields = {key: value for key, value in {**GOOD, **changes}.items() if value is not ...}
+    with pytest.raises(ConfigurationError, match=f"this is no message: .*{sentence}"):
+        codec.encode(fields)
+
+
+def test_no_mapping_is_no_message() -> None:
+    with pytest.raises(ConfigurationError, match="this is no message: expected a JSON object, found str"):
+        codec.encode("send_email")  # type: ignore[arg-type]
+
+
+def test_any_mapping_is_written() -> None:
+    assert codec.encode(GOOD) == codec.encode(MappingProxyType(GOOD))
+
+
+def test_an_integer_that_would_arrive_as_a_float_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"an integer beyond 64 bits, .* send it as text"):
+        codec.encode({**GOOD, "payload": [2**64]})
 
 
 def test_a_message_above_the_limit_is_refused_with_both_numbers() -> None:

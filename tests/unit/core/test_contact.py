@@ -23,6 +23,20 @@ async def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCapture
     assert [True, True] == answered
 
 
+async def test_a_refusal_is_neither_said_to_be_over_nor_hides_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    contact = Contact(Random(1))
+    await contact.failed(BrokerRefusedError("wrong type"))
+    contact.made()  # another queue was answered
+    await contact.failed(BrokerRefusedError("wrong type"))
+    await contact.failed(BrokerUnavailableError("nobody there"))
+    contact.made()
+
+    assert ["redis refuses, trying again", "redis is away, trying again", "redis is back"] == [
+        record.message for record in caplog.records
+    ]
+
+
 async def test_each_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     contact = Contact(Random(1))
     for text in ("wrong type", "no rights", "wrong type"):

@@ -17,6 +17,15 @@ from asyncq.core.redaction import redact
         ("'http://me:secret@host'", "'http://***@host'"),
         ("me:secret@host", "***@host"),
         ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://[::1]:6379/0?db=1", "redis://[::1]:6379/0?db=1"),
+        ("redis://host", "redis://host"),
+        ("redis://user:secret", "redis://***"),
+        ("redis://:secret/0", "redis://***/0"),
+        ("redis://host?password=sec'ret\"secret&db=1", "redis://host?password=***&db=1"),
+        ("redis://host?password=sec&ret&db=1", "redis://host?password=***&***&db=1"),
+        ("redis://host?p%61ssword=secret", "redis://host?p%61ssword=***"),
+        ("redis://host?PASSWORD=secret", "redis://host?PASSWORD=***"),
+        ("redis://host?pass=secret", "redis://host?pass=***"),
     ],
 )
 def test_credentials_are_replaced_and_nothing_else(text: str, shown: str) -> None:

@@ -1,11 +1,16 @@
 """Registering handlers."""
 
 import asyncio
+import functools
 import threading
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from asyncq.core.errors import ConfigurationError, DuplicateTaskError, UnknownTaskError
+from asyncq.core.errors import ConfigurationError, DuplicateTaskError, Retry, Snooze, UnknownTaskError
+from asyncq.core.retry import RetryPolicy
 from asyncq.core.task import Registry, Task
 
 
@@ -41,6 +46,26 @@ def test_a_def_handler_runs_in_a_thread_when_awaited() -> None:
     assert threading.get_ident() != asyncio.run(Task("where", where)(None))
 
 
+def test_what_a_def_handler_returns_is_awaited_when_it_can_be() -> None:
+    @functools.wraps(double)
+    def wrapped(payload: int) -> Any:
+        return double(payload)
+
+    assert 42 == asyncio.run(Task("wrapped", wrapped)(21))
+
+
+def test_a_handler_that_yields_is_refused() -> None:
+    def steps(payload: object) -> Iterator[int]:
+        yield 1
+
+    async def async_steps(payload: object) -> AsyncIterator[int]:
+        yield 1
+
+    for handler in (steps, async_steps):
+        with pytest.raises(ConfigurationError, match="'steps': expected a function that returns, found one that yield"):
+            Task("steps", handler)
+
+
 def test_a_second_parameter_named_attempt_is_noticed() -> None:
     assert Task("other", other).wants_attempt
 
@@ -63,8 +88,16 @@ def test_an_unknown_name_says_so() -> None:
     ("options", "sentence"),
     [
         ({"retries": 3}, "unknown option 'retries'; the options are queue, max_attempts"),
-        ({"max_attempts": 0}, "max_attempts: expected 1 or more, found 0"),
+        ({"max_attempts": 0}, "max_attempts: expected a whole number, 1 or more, found 0"),
+        ({"max_attempts": 2.5}, "max_attempts: expected a whole number, 1 or more, found 2.5"),
+        ({"max_attempts": True}, "max_attempts: expected a whole number, 1 or more, found True"),
         ({"timeout_s": -1}, "timeout_s: expected 0 or more seconds, found -1"),
+        ({"timeout_s": "5"}, "timeout_s: expected 0 or more seconds, found '5'"),
+        ({"timeout_s": None}, "timeout_s: expected 0 or more seconds, found None"),
+        ({"timeout_s": float("nan")}, "timeout_s: expected 0 or more seconds, found nan"),
+        ({"timeout_s": 10**400}, "timeout_s: expected 0 or more seconds, found 1000"),
+        ({"retry": 3}, "retry: expected a RetryPolicy, found 3"),
+        ({"queue": 5}, "queue: expected 1 to 128 .* found 5"),
         ({"queue": ""}, "queue name '': expected 1 to 128"),
         ({"queue": "a{b"}, "queue name 'a{b': expected"),
     ],
@@ -74,9 +107,24 @@ def test_a_wrong_option_is_refused_at_registration(options: dict[str, object], s
         Registry().task("x", **options)
 
 
-def test_a_name_is_required() -> None:
-    with pytest.raises(ConfigurationError, match="expected a name"):
-        Registry().task(double)(double)  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", [double, None, "", "n" * 257])
+def test_a_name_is_required_at_the_decoration(name: Any) -> None:
+    """`@task` without parentheses hands the handler over as the name, and nobody would call what comes back."""
+    with pytest.raises(ConfigurationError, match=r'expected a name of 1 to 256 characters as in @task\("send_email"\)'):
+        Registry().task(name)
+
+
+@pytest.mark.parametrize("wrong", [{"base_s": "1"}, {"base_s": -1}, {"cap_s": None}, {"cap_s": float("nan")}])
+def test_a_retry_policy_is_made_of_seconds(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="expected base_s and cap_s from 0 seconds, found"):
+        RetryPolicy(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [timedelta(seconds=5), "5", True, float("nan"), float("inf"), 10**400])
+@pytest.mark.parametrize("control", [Retry, Snooze])
+def test_a_delay_is_a_number_of_seconds(control: Any, wrong: object) -> None:
+    with pytest.raises(TypeError, match=rf"^{control.__name__}: expected delay_s in seconds as a number, found "):
+        control(wrong)
 
 
 def test_queues_are_those_of_the_tasks_in_order() -> None:

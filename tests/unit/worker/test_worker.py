@@ -197,6 +197,27 @@ async def test_a_handler_says_what_becomes_of_its_message() -> None:
     assert {"retried", "snoozed", "discarded"} == {outcome for _, _, outcome, _ in bench.observer.ended}
 
 
+async def test_a_delay_that_is_no_number_is_a_failure_like_any_other() -> None:
+    broker = MemoryBroker()
+    bench = Bench(broker)
+
+    class RateLimited(Snooze):
+        def __init__(self) -> None:
+            """Says nothing to its base class, so not for how long either."""
+
+    @bench.registry.task("snooze")
+    async def snooze(payload: str) -> None:
+        raise Snooze("5") if payload == "text" else RateLimited()  # type: ignore[arg-type]
+
+    async with working(bench):
+        broker.queues["q"].push(message("snooze", "text"), message("snooze", "nothing"), message("note", 1))
+        await until(lambda: bench.seen == [1] and len(broker.queues["q"].scheduled) == 2)
+
+    assert [("retried", "TypeError"), ("retried", "RateLimited")] == [
+        ended[2:] for ended in bench.observer.ended if ended[1] == "snooze"
+    ]
+
+
 async def test_a_handler_may_ask_for_its_attempt() -> None:
     broker = MemoryBroker()
     bench = Bench(broker)
@@ -225,6 +246,18 @@ async def test_a_def_handler_runs_beside_the_event_loop() -> None:
     async with working(bench):
         broker.queues["q"].push(message("block", 1))
         await until(lambda: bench.seen == [1])
+
+
+async def test_a_def_handler_that_returns_an_awaitable_is_run_to_its_end() -> None:
+    broker = MemoryBroker()
+    bench = Bench(broker)
+    bench.registry.task("wrapped")(lambda payload: bench.note(payload))
+
+    async with working(bench):
+        broker.queues["q"].push(message("wrapped", 1))
+        await until(lambda: bench.observer.ended)
+
+    assert [1] == bench.seen
 
 
 class TestTimeLimit:
