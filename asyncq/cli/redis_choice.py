@@ -65,10 +65,10 @@ def _why(local: str) -> str:
 
 def _embedded(plan: embedded.EmbeddedPlan, why: str) -> RedisChoice:
     if plan.binary is None:
-        sentence = f"embedded Redis, running; its data lies in {plan.data} ({why})"
+        sentence = f"embedded Redis, running, at {plan.url}; its data lies in {plan.data} ({why})"
         return RedisChoice(kind="embedded", url=plan.url, sentence=sentence)
     sentence = (
-        f"embedded Redis for development ({plan.binary.path} {plan.binary.version}); "
+        f"embedded Redis for development at {plan.url} ({plan.binary.path} {plan.binary.version}); "
         f"its data lies in {plan.data} ({why})"
     )
     return RedisChoice(kind="planned", url=plan.url, sentence=sentence, plan=plan)

@@ -277,7 +277,9 @@ class TestEmbedded:
             if probe.connect_ex(("127.0.0.1", 6379)) == 0:
                 pytest.skip("a Redis answers on localhost:6379")
         fleet = start("--procs", "1", url=None).ready()
-        assert "embedded" in fleet.events("supervising")[0]["redis"]
+        said = fleet.events("supervising")[0]["redis"]
+        assert "embedded" in said
+        assert f" at unix://{json.loads((tmp_path / '.asyncq' / 'redis.json').read_text())['socket']}" in said
         enqueue = [sys.executable, "-m", "asyncq", "enqueue", "note", '{"n": 1}']
         env = {key: value for key, value in os.environ.items() if key not in ("ASYNCQ_REDIS_URL", "REDIS_URL")}
         env["RECORD"] = str(fleet.record)
