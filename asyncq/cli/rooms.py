@@ -68,6 +68,7 @@ def make_worker(
         queues=queues,
         consumers=settings.per_proc,
         at_most_once=settings.delivery == "at-most-once",
+        max_message_bytes=settings.max_message_bytes,
         renew_s=renew_s(settings),
         rules=SettlementRules(unknown_task_park_s=settings.unknown_task_park_s),
     )

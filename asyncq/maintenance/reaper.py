@@ -31,16 +31,16 @@ class Suspicion:
 
     def __init__(self) -> None:
         self._missing: dict[str, int] = {}
-        self._sampled_at = 0.0
+        self._sampled_mono = 0.0
 
     def sample(self, rows: list[Registered], now_mono: float) -> list[str]:
         """Take one sample and say who is to be reaped.
 
         A gap between samples (a stopped process, an unreachable Redis) proves nothing about others: start over.
         """
-        if now_mono - self._sampled_at > LONGEST_GAP_S:
+        if now_mono - self._sampled_mono > LONGEST_GAP_S:
             self._missing.clear()
-        self._sampled_at = now_mono
+        self._sampled_mono = now_mono
         suspects = {row.wid for row in rows if row.tombstone_ms == 0 and not row.leased}
         self._missing = {wid: self._missing.get(wid, 0) + 1 for wid in suspects}
         return [wid for wid, count in self._missing.items() if count >= SAMPLES]

@@ -43,20 +43,24 @@ class Bell:
         self._wanted = False
 
     def hush_soon(self) -> None:
-        """As `hush`, without waiting for it."""
+        """As `hush`, without waiting for it. Whoever listens afterwards is not hushed by this."""
         self.stop()
         if self._waiting is not None:
-            self._in_background(self.hush(), "hush")
+            self._in_background(self._end_wait(), "hush")
 
     async def hush(self) -> None:
-        """End the wait on the server and have its reply read. Repeated, because the wake-up may overtake the wait.
+        """End the wait on the server and have its reply read.
 
         Gives up when somebody wants to listen again meanwhile.
 
         Raises:
-            BrokerError: Redis is away; then the wait ends by itself.
+            BrokerError: Redis is away or refuses; then the wait ends by itself.
         """
         self.stop()
+        await self._end_wait()
+
+    async def _end_wait(self) -> None:
+        """Repeated, because the wake-up may overtake the wait."""
         while not self._wanted and (waiting := self._waiting) is not None:
             await self._registration.wake()
             await asyncio.wait([waiting], timeout=HUSH_RETRY_S)

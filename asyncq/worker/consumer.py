@@ -15,7 +15,7 @@ from asyncq.core import clock
 from asyncq.core.doors import Observer
 from asyncq.core.options import TaskOptions
 from asyncq.core.outcome import SUCCEEDED, Kind, Outcome
-from asyncq.core.settlement import DeadLetter, Reschedule, Settlement, SettlementRules, settle_for
+from asyncq.core.settlement import RELEASE, DeadLetter, Reschedule, Settlement, SettlementRules, settle_for
 from asyncq.worker.executor import Executor
 from asyncq.worker.running import Running
 from asyncq.worker.source import Delivery, Source
@@ -56,15 +56,14 @@ class Consumer:
         self._observer, self._rules, self._turns, self._rng = observer, rules, turns, rng
 
     async def run(self) -> None:
-        """Until cancelled. Only ever cancelled while it waits for a message (see Running.cancel for handlers)."""
-        self.running.consumer = asyncio.current_task()
-        source, running, turns = self._source, self.running, self._turns
-        ready, one = source.ready, self._one
-        while True:
+        """Until cancelled, also when a handler swallows that cancellation. What runs then is handed back."""
+        consumer = self.running.consumer = asyncio.current_task()
+        assert consumer is not None
+        source, turns = self._source, self._turns
+        ready, one, cancelling = source.ready, self._one, consumer.cancelling
+        while not cancelling():
             delivery = ready.popleft() if ready else await source.next(self._index)
-            running.busy = True
             ended_at = await one(delivery)
-            running.busy = False
             if ended_at > turns.ends_at:
                 await turns.give_way()
 
@@ -74,7 +73,11 @@ class Consumer:
         queue, observer, running = origin.queue, self._observer, self.running
         observer.started(queue)
         started_at = time.perf_counter()
-        outcome = await self._executor.run(queue, raw, running)
+        try:
+            outcome = await self._executor.run(queue, raw, running)
+        except (asyncio.CancelledError, KeyboardInterrupt):  # this consumer ends, and its handler did not
+            self._source.settle(origin, token, raw, RELEASE)
+            raise
         ended_at = time.perf_counter()
         if outcome is SUCCEEDED:
             self._source.complete(origin, token)
@@ -87,9 +90,13 @@ class Consumer:
         return ended_at
 
     def _decide(self, outcome: Outcome, raw: bytes) -> Settlement:
-        task = self.running.task
+        message, task = self.running.message, self.running.task
         options = task.options if task is not None else _DEFAULT_OPTIONS
-        return settle_for(outcome, raw, self.running.message, options, self._rules, now_s=clock.wall_s(), rng=self._rng)
+        try:
+            return settle_for(outcome, raw, message, options, self._rules, now_s=clock.wall_s(), rng=self._rng)
+        except Exception as error:  # fence: no message may end its consumer, and every other one with it
+            log.error("message cannot be settled", exc_info=True)
+            return DeadLetter("malformed", {"error": f"{type(error).__name__}: {error}"})
 
     def _tell(self, queue: str, outcome: Outcome, settlement: Settlement, duration_s: float) -> None:
         """Metrics and log of everything that is not a success."""

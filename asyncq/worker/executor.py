@@ -11,7 +11,7 @@ import inspect
 import math
 import traceback
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from asyncq.core import clock, codec
 from asyncq.core.errors import Discard, MessageDecodeError, Retry, Snooze, TaskControl
@@ -63,28 +63,33 @@ class Executor:
             limit_s = task.options.timeout_s
         running.begin(clock.mono_s() + limit_s if limit_s else math.inf)
         try:
-            if task.is_async:
-                if task.wants_attempt:
-                    await task.handler(message.payload, _attempt(task, message, queue))
-                else:
-                    await task.handler(message.payload)
+            if task.is_async and not task.wants_attempt:
+                await task.handler(message.payload)  # the common case does without one more coroutine
             else:
-                result = await self._threads.run(task, message.payload, _attempt(task, message, queue))
-                if inspect.isawaitable(result):  # a wrapper around an `async def` that does not look like one
-                    await result
+                await self._invoke(task, message.payload, _attempt(task, message, queue))
         except asyncio.CancelledError as error:
             if running.ended_by_others():
                 raise  # somebody else ends the whole consumer
             return _interrupted(running, error, limit_s)
         except TaskControl as control:
             return _asked(control)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - fence: user code may raise anything, even sys.exit()
+        except (KeyboardInterrupt, GeneratorExit):
+            raise  # not the handler's: the process or its event loop ends
+        except BaseException as error:  # noqa: BLE001 - fence: user code may raise anything, even sys.exit()
             return _interrupted(running, error, limit_s) if running.cancelled_as else _failed(Kind.FAILED, error)
         finally:
             running.end()
-        if running.cancelled_as is not None:  # it swallowed the cancellation and returned
+        if running.cancelled_as is Kind.TIMED_OUT:  # it swallowed the cancellation and returned
             return _interrupted(running, None, limit_s)
-        return SUCCEEDED
+        return SUCCEEDED  # also when its release was asked for: it finished first, to run it again would be wrong
+
+    async def _invoke(self, task: Task, payload: Any, attempt: Attempt) -> None:
+        if task.is_async:
+            await task.handler(payload, attempt)
+            return
+        result = await self._threads.run(task, payload, attempt)
+        if inspect.isawaitable(result):  # a wrapper around an `async def` that does not look like one
+            await result
 
 
 def _is_expired(message: Message) -> bool:
@@ -105,9 +110,8 @@ def _interrupted(running: Running, error: BaseException | None, limit_s: float) 
     """We cancelled the handler, or it raised CancelledError by itself (then it is an ordinary failure)."""
     if running.cancelled_as is None:
         return _failed(Kind.FAILED, error or asyncio.CancelledError())
-    if running.consumer is not None:
-        running.consumer.uncancel()  # the request was for the handler, not for the consumer
     if running.cancelled_as is Kind.RELEASED:
+        running.handed_back += 1
         return Outcome(kind=Kind.RELEASED, error="cancelled by the shutdown and handed back")
     text = f"did not finish within {limit_s:g} s"
     return Outcome(
@@ -133,7 +137,10 @@ def _failed(kind: Kind, error: BaseException) -> Outcome:
 
 
 def _one_line(error: BaseException) -> str:
-    last = traceback.format_exception_only(error)[-1]
+    """Its own last line, without the notes that may follow it."""
+    summary = traceback.TracebackException(type(error), error, None)
+    summary.__notes__ = None
+    *_, last = summary.format_exception_only()
     return _sayable(" ".join(last.split())[:MAX_ERROR_CHARS])
 
 

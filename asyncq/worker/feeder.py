@@ -10,12 +10,13 @@ Look-ahead: besides one message per free consumer it takes what this process is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Batch, Observer, Registration, Taken
@@ -27,10 +28,13 @@ from asyncq.worker.source import Delivery, Origin
 
 log = logging.getLogger("asyncq.worker")
 
+T = TypeVar("T")
+
 AHEAD_S: Final = 0.010
 GROUP_LIMIT: Final = 64
 GROUP_WAIT_S: Final = 0.002
 REST_S: Final = 1.0
+HUSH_S: Final = 0.5
 
 
 class Feeder:
@@ -161,7 +165,7 @@ class Feeder:
             async with lane.lock:
                 taken = await lane.registration.exchange(batch, room, ahead)
         except LookupError:
-            self._lose(lane, len(batch))
+            self._lose(lane, len(batch) + len(lane.batch))  # the latter ended while this was under way
             return False
         except asyncio.CancelledError:
             lane.put_back(batch)  # sent again by leave(): a settlement that already happened does not happen twice
@@ -173,6 +177,8 @@ class Feeder:
             return False
         self._contact.made()
         self._accept(lane, taken)
+        if not self._taking:  # the drain began while this was under way
+            self._give_back()
         self._rate.note(self.settled, time.perf_counter())
         found = len(taken.raws) + taken.oversized
         lane.empty = found < room
@@ -243,49 +249,78 @@ class Feeder:
         self.ready.extend(kept)
         lane.held -= dropped
         self.outstanding -= dropped
+        self._count_late(lane, unsent, dropped)
+        self._on_lost(lane.queue)
+
+    def _count_late(self, lane: Lane, unsent: int, dropped: int) -> None:
+        """All that this process still has of a lost lane, but for what it never started, comes too late."""
         self._observer.counted("late_settlements", lane.queue, unsent + lane.held)
         fields = {"queue": lane.queue, "wid": lane.registration.wid, "running": lane.held, "dropped": dropped}
         log.warning("lease lost", extra=fields)
-        self._on_lost(lane.queue)
 
     def stop_taking(self) -> None:
         """Begin the drain: nothing new is taken, what was not started goes back to the head of its queue."""
         self._taking = False
-        unstarted = list(self.ready)
-        self.ready.clear()
-        for lane, token, raw in reversed(unstarted):  # each goes to the head, so the last one first
-            self.settle(lane, token, raw, RELEASE)
-        self.settled -= len(unstarted)
+        self._give_back()
         self.kick()
 
+    def _give_back(self) -> None:
+        self.settled -= len(self.ready)
+        for lane, token, raw in self.ready:
+            self.settle(lane, token, raw, RELEASE)
+        self.ready.clear()
+
     async def quiet(self) -> None:
-        """End every wait on the server. Raises BrokerError when Redis is away; the waits have ended then, too."""
-        for lane in list(self.lanes):
-            await lane.bell.hush()
+        """End the waits on the server; one that cannot be ended within `HUSH_S` is left to `leave`.
+
+        Raises:
+            BrokerError: Redis is away or refuses; then the waits end by themselves.
+        """
+        await _all_of([self._hush(lane) for lane in self.lanes])
+
+    async def _hush(self, lane: Lane) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HUSH_S):
+                await lane.bell.hush()
 
     async def leave(self) -> int:
-        """End the waits, write what is left, withdraw every registration. May be repeated.
+        """Write what is left, end the waits, withdraw every registration. May be repeated.
+
+        Every lane for itself: trouble with one keeps no other back.
 
         Returns: how many messages went back.
 
         Raises:
-            BrokerError: Redis is away; what this process held is handed back by a reap.
+            BrokerError: Redis is away or refuses; what this process held is handed back by a reap.
         """
+        return sum(await _all_of([self._leave(lane) for lane in self.lanes]))
+
+    async def _leave(self, lane: Lane) -> int:
         returned = 0
-        for lane in list(self.lanes):
-            await lane.bell.hush()  # a worker that was cancelled comes here without `quiet`
-            try:
+        try:
+            async with lane.lock:
                 if len(lane.batch):
-                    await lane.registration.exchange(lane.batch, 0, 0)
+                    await lane.registration.exchange(lane.batch, 0, 0)  # first: it must not wait for a wait
                     lane.batch = Batch()
-                returned += await lane.registration.withdraw()
-            except LookupError:
-                log.warning("lease lost", extra={"queue": lane.queue, "wid": lane.registration.wid})
-            await lane.bell.close()
-            self.lanes.remove(lane)
+                with contextlib.suppress(BrokerError):  # a wait that goes on makes `withdraw` leave a tombstone
+                    await self._hush(lane)  # a worker that was cancelled comes here without `quiet`
+                returned = await lane.registration.withdraw()
+        except LookupError:
+            self._count_late(lane, len(lane.batch), 0)
+        await lane.bell.close()
+        self.lanes.remove(lane)
         return returned
 
     async def close(self) -> None:
         """See Source.close."""
         for lane in self.lanes:
             await lane.bell.close()
+
+
+async def _all_of(doing: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """Everything to its end side by side, then the first error if there was one."""
+    results = await asyncio.gather(*doing, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value] # no exception among them

@@ -22,7 +22,8 @@ class Lane:
         rang: The bell rang: exchange even when nothing can be taken, so that the inbox is not forgotten.
         resting: Redis refused the last exchange; the lane is left out for a moment.
         lost: The incarnation was reaped: whatever its handlers come to would be refused, so it is not even sent.
-        lock: Held around every call on the registration except `wait` and `wake`.
+        lock: Held around every call on the registration that its door does not allow beside another one: exchange,
+            renew and withdraw. `wait`, `wake` and `close` are the bell's and need none.
         bell: Waits for the empty queue; given by the feeder.
     """
 

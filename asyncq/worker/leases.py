@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Slot
-from asyncq.core.errors import BrokerError
+from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.worker.feeder import Feeder
 
 log = logging.getLogger("asyncq.worker")
@@ -58,22 +58,35 @@ class Leases:
             self._changed.clear()
 
     async def _register(self, feeder: Feeder) -> None:
-        if not self._missing:
+        """One incarnation for all that is missing now; what is lost meanwhile is not on the page: it gets the next one.
+
+        A refused queue stays missing and keeps no other from being registered.
+        """
+        missing = list(self._missing)
+        if not missing:
             return
         wid = self._broker.incarnation()
         held = [(lane.registration.wid, [lane.queue]) for lane in feeder.lanes]
-        self._slot.set_incarnations([*held, (wid, list(self._missing))])
-        while self._missing:
-            registration = await self._broker.register(self._missing[0], wid)
+        self._slot.set_incarnations([*held, (wid, missing)])
+        for queue in missing:
+            try:
+                registration = await self._broker.register(queue, wid)
+            except BrokerRefusedError as error:
+                self._contact.refused(error)
+                continue
             feeder.add(registration)
-            self._missing.pop(0)
+            self._missing.remove(queue)
             self._contact.made()
-            log.debug("registered", extra={"queue": registration.queue, "wid": wid})
+            log.debug("registered", extra={"queue": queue, "wid": wid})
 
     async def _renew(self, feeder: Feeder) -> None:
         for lane in list(feeder.lanes):
-            async with lane.lock:
-                alive = await lane.registration.renew()
+            try:
+                async with lane.lock:
+                    alive = await lane.registration.renew()
+            except BrokerRefusedError as error:  # of this queue alone
+                self._contact.refused(error)
+                continue
             self._contact.made()
             if not alive:
                 lane.rang = True  # the next exchange finds out, too, and drops the lane

@@ -18,20 +18,20 @@ class Running:
 
     Attributes:
         consumer: The asyncio task of the consumer; cancelled to interrupt the handler.
-        busy: True from the moment a message was picked up until it is settled locally.
         in_handler: True while user code runs; only then may the consumer be cancelled.
         deadline_mono: When the attempt is timed out; infinity when no handler runs or it has no limit.
+        handed_back: How many attempts of this consumer ended because they were to be handed back.
         cancelled_as: Why we cancelled the handler: TIMED_OUT or RELEASED; None if we did not.
         message: The decoded message, None if it could not be decoded.
         task: The registered task, None if unknown.
     """
 
-    __slots__ = ("busy", "cancelled_as", "consumer", "deadline_mono", "in_handler", "message", "task")
+    __slots__ = ("cancelled_as", "consumer", "deadline_mono", "handed_back", "in_handler", "message", "task")
 
     def __init__(self) -> None:
         self.consumer: asyncio.Task[None] | None = None
-        self.busy = False
         self.in_handler = False
+        self.handed_back = 0
         self.deadline_mono = math.inf
         self.cancelled_as: Kind | None = None
         self.message: Message | None = None
@@ -44,9 +44,11 @@ class Running:
         self.in_handler = True
 
     def end(self) -> None:
-        """User code returned."""
+        """User code returned. A cancellation of ours was meant for it and is used up, whatever came of it."""
         self.in_handler = False
         self.deadline_mono = math.inf
+        if self.cancelled_as is not None and self.consumer is not None:
+            self.consumer.uncancel()
 
     def cancel(self, kind: Kind) -> bool:
         """Interrupt the handler, once. False when no handler runs or it was interrupted before."""
@@ -58,5 +60,6 @@ class Running:
         return True
 
     def ended_by_others(self) -> bool:
-        """The whole consumer is being cancelled, not just its handler by us."""
-        return self.cancelled_as is None and self.consumer is not None and self.consumer.cancelling() > 0
+        """The whole consumer is being cancelled, not just its handler by us. Only while user code runs."""
+        ours = self.cancelled_as is not None
+        return self.consumer is not None and self.consumer.cancelling() > ours

@@ -50,10 +50,18 @@ class Source(Protocol):
         """Begin the drain: nothing new is taken, what was not started goes back to the head of its queue."""
 
     async def quiet(self) -> None:
-        """End every blocked wait on the server, so that nothing arrives any more."""
+        """End every wait on the server and see to what it brings, so that nothing that arrives later is lost.
+
+        Raises:
+            BrokerError: Redis is away or refuses.
+        """
 
     async def leave(self) -> int:
-        """Write what is left and leave; returns how many messages went back. After `run` ended; may be repeated."""
+        """Write what is left and leave; returns how many messages went back. After `run` ended; may be repeated.
+
+        Raises:
+            BrokerError: Redis is away or refuses; what could be written was.
+        """
 
     async def close(self) -> None:
         """Close the connections, also when leaving failed. No Redis call."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from asyncq.core.codec import MAX_MESSAGE_BYTES
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer, Slot
-from asyncq.core.errors import BrokerError
+from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.core.nulls import NullObserver, NullSlot
 from asyncq.core.outcome import Kind
 from asyncq.core.settlement import SettlementRules
@@ -46,6 +47,8 @@ class WorkerSettings:
         consumers: K, messages run at the same time; default 50.
         at_most_once: Plain BLPOP: a crash loses what the process held. Default False.
         renew_s: Seconds between lease renewals.
+        max_message_bytes: At most once: larger messages become dead letters; default 1 MiB. At least once it is the
+            broker's, which does not even ship them.
         rules: See SettlementRules.
     """
 
@@ -53,6 +56,7 @@ class WorkerSettings:
     consumers: int = 50
     at_most_once: bool = False
     renew_s: float = 3.0
+    max_message_bytes: int = MAX_MESSAGE_BYTES
     rules: SettlementRules = field(default_factory=SettlementRules)
 
 
@@ -68,7 +72,6 @@ class Worker:
         rng: Draws jitter.
 
     Attributes:
-        handed_back: Running attempts that were cancelled and handed back.
         complete: False when Redis was away at the end, so that others will have to reap what this process held.
     """
 
@@ -91,16 +94,22 @@ class Worker:
         self._runnings: list[Running] = []
         self._start_one: Callable[[], asyncio.Task[None]] | None = None
         self._source: Source | None = None
-        self.handed_back = 0
         self.complete = True
+
+    @property
+    def handed_back(self) -> int:
+        """Running attempts that were cancelled and handed back; not those that finished all the same."""
+        return sum(running.handed_back for running in self._runnings)
 
     def drain(self) -> None:
         """Take nothing more, finish what runs, then return from `run`."""
         self._draining.set()
+        if self._source is not None:
+            self._source.stop_taking()  # at once: no handler is started any more by what arrives in this moment
 
     def cancel(self) -> None:
         """As drain, but running handlers are cancelled and their messages go back to the head of the queue."""
-        self._draining.set()
+        self.drain()
         self._cancelling.set()
 
     def grow(self, count: int) -> None:
@@ -112,9 +121,13 @@ class Worker:
             self._start_one()
 
     async def run(self) -> None:
-        """Consume until drained. Cancelling this coroutine hands everything back, too."""
+        """Consume until drained.
+
+        Cancelling this coroutine hands everything back, too, without waiting for the drain. Only at most once loses
+        what was just on its way from Redis.
+        """
         contact = Contact(self._rng, self._slot.set_redis_seen)
-        threads = Threads(self._settings.consumers)
+        threads = Threads()
         leases, source = self._make_source(contact)
         self._source = source
         consumers: list[asyncio.Task[None]] = []
@@ -128,7 +141,8 @@ class Worker:
                     self._start_one()
                 services.append(group.create_task(tick(self._runnings, lambda: self._beat(source)), name="ticker"))
                 await self._draining.wait()
-                await self._drain(source)
+                source.stop_taking()  # it may have been asked for before there was a source
+                await self._drain(source, group.create_task(self._quiet(source), name="quiet"))
                 for task in consumers + services:
                     task.cancel()
         finally:
@@ -141,7 +155,14 @@ class Worker:
     def _make_source(self, contact: Contact) -> tuple[Leases | None, Source]:
         settings = self._settings
         if settings.at_most_once:
-            return None, Popping(self._broker, settings.queues, settings.consumers, contact)
+            return None, Popping(
+                self._broker,
+                settings.queues,
+                settings.consumers,
+                observer=self._observer,
+                contact=contact,
+                max_message_bytes=settings.max_message_bytes,
+            )
         leases = Leases(self._broker, settings.queues, self._slot, settings.renew_s, contact)
         return leases, Feeder(settings.consumers, observer=self._observer, contact=contact, on_lost=leases.lost)
 
@@ -172,23 +193,27 @@ class Worker:
         self._slot.beat()
         self._slot.set_load(source.outstanding, source.settled)
 
-    async def _drain(self, source: Source) -> None:
+    async def _drain(self, source: Source, quiet: asyncio.Task[None]) -> None:
         """Consumers first, because handlers must end; the feeder writes meanwhile; leases are renewed to the end."""
-        source.stop_taking()
-        try:
-            await source.quiet()
-        except BrokerError as error:
-            log.warning("redis is away during the drain", extra={"error": str(error)})
         cancelled = False
-        while source.outstanding:
+        while source.outstanding or not quiet.done():
             if self._cancelling.is_set() and not cancelled:
                 cancelled = True
                 count = sum(running.cancel(Kind.RELEASED) for running in self._runnings)
                 log.info("running tasks are cancelled and handed back", extra={"count": count})
-                self.handed_back += count
             await asyncio.sleep(DRAIN_POLL_S)
 
+    async def _quiet(self, source: Source) -> None:
+        """Beside the drain, so that a cancellation does not wait for Redis."""
+        try:
+            await source.quiet()
+        except BrokerRefusedError as error:
+            log.warning("redis refuses to end a wait, it ends by itself", extra={"error": str(error)})
+        except BrokerError as error:
+            log.warning("redis is away during the drain", extra={"error": str(error)})
+
     async def _leave(self, source: Source, contact: Contact) -> None:
+        refused = False
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 while True:
@@ -198,7 +223,11 @@ class Worker:
                             log.info("left", extra={"handed_back": returned})
                         return
                     except BrokerError as error:
+                        refused = isinstance(error, BrokerRefusedError)
                         await contact.failed(error)
         except TimeoutError:
             self.complete = False
-            log.warning("left without settling: redis is away; a reap will hand back what was held")
+            if refused:
+                log.warning("left without settling all: redis refuses; a reap will hand back what was held")
+            else:
+                log.warning("left without settling: redis is away; a reap will hand back what was held")

@@ -87,12 +87,34 @@ async def test_retry_is_promoted_when_it_is_due(
     assert raw_redis.lrange("q", 0, -1) == [b"a2"]
 
 
+async def test_some_are_promoted_when_the_limit_is_out_of_range(raw_redis: redis.Redis, broker: RedisBroker) -> None:
+    raw_redis.zadd(KEYS.scheduled, {str(k): k for k in range(9000)})
+    raw_redis.hset(KEYS.payloads, mapping={str(k): k for k in range(9000)})
+    assert await broker.promote("q", 0) == (1, 0)
+    assert await broker.promote("q", 9000) == (500, 0)
+    assert raw_redis.lrange("q", 0, -1) == [b"%d" % k for k in range(501)]
+
+
 async def test_due_bell_rings_when_something_becomes_the_earliest(raw_redis: redis.Redis, broker: RedisBroker) -> None:
     assert await broker.due_bell("q", 0.02) is False
     bell = asyncio.ensure_future(broker.due_bell("q", 10.0))
     await until(lambda: any(row["name"] == "asyncq:worker-due" for row in raw_redis.client_list()))
     await broker.settle_popped("q", [(b"a", Reschedule(5.0, b"a"))])
     assert await asyncio.wait_for(bell, 2.0) is True
+
+
+async def test_due_bell_of_each_queue_rings_for_itself_when_several_wait(
+    raw_redis: redis.Redis, broker: RedisBroker
+) -> None:
+    bells = {queue: asyncio.ensure_future(broker.due_bell(queue, 10.0)) for queue in ("q", "r")}
+    await until(lambda: sum("b" in row["flags"] for row in raw_redis.client_list()) == 2)
+    for queue, bell in reversed(bells.items()):
+        await broker.settle_popped(queue, [(b"a", Reschedule(5.0, b"a"))])
+        assert await asyncio.wait_for(bell, 2.0) is True
+
+
+async def test_due_bell_ends_at_once_when_it_may_last_no_time(broker: RedisBroker) -> None:
+    assert await asyncio.wait_for(broker.due_bell("q", 0.0), 2.0) is False
 
 
 async def test_popped_messages_are_settled_without_a_fence_when_asked(

@@ -89,3 +89,11 @@ async def test_dead_letters_show_header_and_raw_bytes_youngest_first_when_peeked
     assert [record.header["error"] for record in records] == ["e2\nline", "e1\nline"]
     assert all(isinstance(record.header["at_ms"], int) for record in records)
     assert await inspector.dead_letters("q", limit=0) == []
+
+
+async def test_dead_letter_is_left_out_when_it_was_forgotten_meanwhile(
+    raw_redis: redis.Redis, broker: RedisBroker, inspector: RedisInspector
+) -> None:
+    await broker.settle_popped("q", [(b"kept", DeadLetter("exhausted", {}))])
+    raw_redis.zadd(KEYS.dead, {"forgotten": 1})
+    assert [record.raw for record in await inspector.dead_letters("q")] == [b"kept"]

@@ -63,3 +63,9 @@ async def test_pop_is_refused_with_a_sentence_when_the_key_is_no_list(
     raw_redis.delete("q")
     assert await popper.pop(0.02) is None
     await popper.close()
+
+
+async def test_pop_ends_at_once_when_it_may_last_no_time(broker: RedisBroker) -> None:
+    popper = broker.popper(["q"])
+    assert await asyncio.wait_for(popper.pop(0.0), 2.0) is None
+    await popper.close()

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import redis
@@ -10,7 +12,7 @@ from asyncq.broker.connection import AsyncLink, ConnectionSettings
 from asyncq.broker.failures import ReplyLostError
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
-from asyncq.broker.scripts import script
+from asyncq.broker.scripts import Command, script
 from asyncq.broker.wire import AsyncWire
 from asyncq.core.doors import Batch, Registration
 from asyncq.core.errors import BrokerUnavailableError
@@ -80,6 +82,49 @@ async def test_nothing_is_taken_or_shown_when_room_is_none_after_a_lost_reply(
     assert raw_redis.lrange("q", 0, -1) == [b"a", b"b"]
 
 
+async def test_messages_come_in_order_when_the_exchange_that_brought_them_failed_too(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a", "b", "c")
+    registration = await register(through=far_broker)
+    for room in (3, 2):
+        proxy.lose_reply_to = TAKE
+        with pytest.raises(ReplyLostError):
+            await registration.exchange(NOTHING, room, 0)
+    assert list((await registration.exchange(NOTHING, 3, 0)).raws) == [b"a", b"b", b"c"]
+
+
+async def test_no_more_than_room_and_look_ahead_come_when_an_earlier_take_brought_more(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a", "b", "c", "d", "e", "f", "g")
+    registration = await register(through=far_broker)
+    proxy.lose_reply_to = TAKE
+    with pytest.raises(ReplyLostError):
+        await registration.exchange(NOTHING, 3, 0)
+    assert list((await registration.exchange(NOTHING, 1, 1)).raws) == [b"a", b"b"]
+    assert list((await registration.exchange(NOTHING, 0, 3)).raws) == [b"c", b"d", b"e"]
+
+
+async def test_reply_is_not_trusted_when_it_answers_another_take(
+    raw_redis: redis.Redis, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_redis.rpush("q", "a")
+    registration = await register()
+    pipeline = AsyncWire.pipeline
+
+    async def answers_another(wire: AsyncWire, commands: Sequence[Command]) -> list[Any]:
+        *others, (first, *rest) = await pipeline(wire, commands)
+        return [*others, [first + 7, *rest]]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AsyncWire, "pipeline", answers_another)
+        with pytest.raises(ReplyLostError, match="asked for tokens from 1, the reply is for 8"):
+            await registration.exchange(NOTHING, 1, 0)
+    taken = await registration.exchange(NOTHING, 1, 0)
+    assert (list(taken.tokens), list(taken.raws)) == ([1], [b"a"])
+
+
 async def test_settlements_happen_once_when_their_reply_was_lost_and_the_batch_is_repeated(
     raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
 ) -> None:
@@ -123,15 +168,18 @@ async def _raws_of(registration: Registration, count: int) -> list[bytes]:
     return raws
 
 
+@pytest.mark.parametrize(
+    "batch", [Batch(completed=[1]), Batch(others=[(1, b"a", DeadLetter("exhausted", {}))])], ids=["completed", "buried"]
+)
 async def test_settled_message_is_deleted_and_never_run_when_it_is_recorded_again(
-    raw_redis: redis.Redis, register: Register
+    raw_redis: redis.Redis, register: Register, batch: Batch
 ) -> None:
     raw_redis.rpush("q", "a")
     registration = await register()
-    taken = await registration.exchange(NOTHING, 1, 0)
-    await registration.exchange(Batch(completed=list(taken.tokens)), 0, 0)
+    assert list((await registration.exchange(NOTHING, 1, 0)).tokens) == [1]
+    await registration.exchange(batch, 0, 0)
     # What a failover to a replica that missed the delete looks like.
-    raw_redis.hset(KEYS.inflight(registration.wid), str(taken.tokens[0]), "a")
+    raw_redis.hset(KEYS.inflight(registration.wid), "1", "a")
     await registration.renew()
     assert await _raws_of(registration, 1) == []
     assert raw_redis.exists(KEYS.inflight(registration.wid)) == 0
@@ -164,11 +212,11 @@ async def test_nothing_strays_when_exchanges_are_cancelled_at_any_moment(
 async def test_call_fails_in_time_and_the_next_one_works_when_redis_stalls(
     proxy: FaultyProxy,
 ) -> None:
-    broker = RedisBroker(ConnectionSettings(proxy.url, reply_timeout_s=0.2))
+    broker = RedisBroker(ConnectionSettings(proxy.url, connect_timeout_s=60.0, reply_timeout_s=0.2))
     await broker.registered("q")
     proxy.swallow_request = b"ZRANGE"
     with pytest.raises(BrokerUnavailableError, match="no answer in time"):
-        await broker.registered("q")
+        await asyncio.wait_for(broker.registered("q"), 5.0)
     await broker.registered("q")
     await broker.close()
 

@@ -1,6 +1,7 @@
 """The doorbell, the lease, and leaving."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 import redis
@@ -37,6 +38,29 @@ async def test_bell_rings_and_the_message_lies_in_the_inbox_when_one_is_pushed(
 
 async def test_bell_is_silent_when_nothing_comes(raw_redis: redis.Redis, register: Register) -> None:
     assert await (await register()).wait(0.02) is False
+
+
+async def test_wait_ends_at_once_when_it_may_last_no_time(register: Register) -> None:
+    assert await asyncio.wait_for((await register()).wait(0.0), 2.0) is False
+
+
+async def test_wait_ends_at_once_when_the_incarnation_was_reaped(
+    raw_redis: redis.Redis, broker: RedisBroker, register: Register
+) -> None:
+    registration = await register()
+    await broker.reap("q", registration.wid, forced=True)
+    with pytest.raises(LookupError):
+        await registration.exchange(NOTHING, 1, 0)
+    raw_redis.rpush("q", "a")
+    assert await registration.wait(0.02) is True
+    assert raw_redis.lrange("q", 0, -1) == [b"a"]  # nothing is moved to an inbox that nobody reads
+
+
+async def test_wait_may_last_longer_than_a_reply(settings: ConnectionSettings, register: Register) -> None:
+    broker = RedisBroker(replace(settings, reply_timeout_s=0.3))
+    registration = await register(through=broker)
+    assert await registration.wait(0.4) is False
+    await broker.close()
 
 
 async def test_wait_ends_and_loses_nothing_when_woken(raw_redis: redis.Redis, register: Register) -> None:
@@ -157,3 +181,16 @@ async def test_tombstone_catches_what_lands_later_when_a_wait_was_cut_off(
     assert [row.wid for row in await broker.registered("q")] == [registration.wid]
     assert await broker.reap("q", registration.wid, forced=False) == 1
     assert raw_redis.lrange("q", 0, -1) == [b"ghost"]
+
+
+async def test_tombstone_catches_what_lands_later_when_it_left_in_the_middle_of_a_wait(
+    raw_redis: redis.Redis, broker: RedisBroker, register: Register
+) -> None:
+    registration = await register()
+    bell = asyncio.ensure_future(registration.wait(5.0))
+    await until(lambda: waiting_clients(raw_redis, f"asyncq:{registration.wid}") == 1)
+    await registration.withdraw()
+    raw_redis.rpush("q", "a")
+    assert await bell is True
+    assert await broker.reap("q", registration.wid, forced=False) == 1
+    assert raw_redis.lrange("q", 0, -1) == [b"a"]

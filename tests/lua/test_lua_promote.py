@@ -62,3 +62,13 @@ def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.R
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         promote(raw_redis)
     assert keyspace(raw_redis) == before
+
+
+def test_due_ones_move_when_redis_is_at_maxmemory(raw_redis: redis.Redis) -> None:
+    schedule(raw_redis, "a", redis_ms(raw_redis) - 10)
+    raw_redis.config_set("maxmemory", 1)
+    try:
+        assert promote(raw_redis) == [1, -1]
+    finally:
+        raw_redis.config_set("maxmemory", 0)
+    assert keyspace(raw_redis) == {"q": [b"raw-a"]}

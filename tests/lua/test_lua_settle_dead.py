@@ -58,6 +58,15 @@ def test_oldest_go_first_when_there_are_more_than_the_cap(raw_redis: redis.Redis
     assert set(raw_redis.hkeys(KEYS.dead_records)) == {b"d3", b"d4", b"new"}
 
 
+def test_excess_is_forgotten_at_most_a_hundred_at_once_when_one_is_added(raw_redis: redis.Redis) -> None:
+    now = redis_ms(raw_redis)
+    raw_redis.zadd(KEYS.dead, {f"d{k}": now - 1000 + k for k in range(150)})
+    raw_redis.hset(KEYS.dead_records, mapping={f"d{k}": "{}\n" for k in range(150)})
+    bury(raw_redis, "", "new", cap=10)
+    assert raw_redis.zrange(KEYS.dead, 0, 0) == [b"d100"]
+    assert (raw_redis.zcard(KEYS.dead), raw_redis.hlen(KEYS.dead_records)) == (51, 51)
+
+
 @pytest.mark.parametrize("key", [KEYS.dead, KEYS.dead_records])
 def test_message_stays_in_flight_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     raw_redis.hset(INFLIGHT, "7", "x")

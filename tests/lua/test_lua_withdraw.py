@@ -63,3 +63,12 @@ def test_it_leaves_when_it_holds_nothing_and_the_queue_has_another_type(raw_redi
     raw_redis.set("q", "text")
     assert withdraw(raw_redis) == 0
     assert keyspace(raw_redis) == {"q": b"text"}
+
+
+def test_order_is_kept_when_it_holds_more_than_one_lua_call_can_carry(raw_redis: redis.Redis) -> None:
+    enter(raw_redis)
+    raws = [b"%d" % k for k in range(18_000)]
+    raw_redis.hset(INFLIGHT, mapping={str(k + 1): raws[k] for k in range(9000)})
+    raw_redis.rpush(INBOX, *raws[9000:])
+    assert withdraw(raw_redis) == 18_000
+    assert keyspace(raw_redis) == {"q": raws}

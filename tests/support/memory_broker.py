@@ -42,6 +42,7 @@ class MemoryRegistration:
         self._tokens = itertools.count(1)
         self._woken = asyncio.Event()
         self.waiting = self.closed = False
+        self.wakes = 0
         self.exchanges: list[tuple[int, int, int]] = []
 
     @property
@@ -49,15 +50,14 @@ class MemoryRegistration:
         return self._broker.queues[self.queue]
 
     async def exchange(self, batch: Batch, room: int, ahead: int) -> Taken:
-        await self._broker.trip()
         self.exchanges.append((len(batch), room, ahead))
-        if self.queue in self._broker.refusing:
-            raise BrokerRefusedError("switched on by the test")
+        await self._broker.trip(self.queue)
         mine = self._store.inflight.get(self.wid)
         if mine is None:
+            await self._broker.answers.wait()
             raise LookupError(self.wid)
         late = sum(mine.pop(token, None) is None for token in batch.completed)
-        for token, raw, settlement in batch.others:
+        for token, raw, settlement in sorted(batch.others, key=lambda other: -other[0]):  # as the door promises
             if mine.pop(token, None) is None:
                 late += 1
             else:
@@ -65,10 +65,11 @@ class MemoryRegistration:
         raws = [self._store.ready.popleft() for _ in range(min(room + ahead, len(self._store.ready)))]
         tokens = [next(self._tokens) for _ in raws]
         mine.update(zip(tokens, raws, strict=True))
+        await self._broker.answers.wait()
         return Taken(tokens, raws, late)
 
     async def wait(self, timeout_s: float) -> bool:
-        await self._broker.trip()
+        await self._broker.trip(self.queue)
         self.waiting = True
         self._woken.clear()
         self._store.pushed.clear()
@@ -83,14 +84,19 @@ class MemoryRegistration:
         return bool(self._store.ready)
 
     async def wake(self) -> None:
-        self._woken.set()
+        self.wakes += 1
+        if self._broker.wake_up():
+            self._woken.set()
 
     async def renew(self) -> bool:
-        await self._broker.trip()
+        self._broker.renewed.append((self.queue, self.wid))
+        await self._broker.trip(self.queue)
         return self.wid in self._store.inflight
 
     async def withdraw(self) -> int:
-        await self._broker.trip()
+        await self._broker.trip(self.queue)
+        if self.waiting:
+            self._store.tombstones.add(self.wid)
         mine = self._store.inflight.pop(self.wid, {})
         for raw in reversed(mine.values()):
             self._store.ready.appendleft(raw)
@@ -101,19 +107,27 @@ class MemoryRegistration:
 
 
 class MemoryPopper:
-    """Implements Popper."""
+    """Implements Popper.
+
+    Attributes:
+        popped: Messages that left the queue through `pop_many`.
+        blocks: How often `pop` was called.
+        abandoned: How often `pop` was cancelled: with Redis, what it was about to bring would be lost.
+    """
 
     def __init__(self, broker: "MemoryBroker", queues: Sequence[str]) -> None:
         self._broker, self._queues = broker, queues
         self._woken = asyncio.Event()
         self.blocked = False
+        self.popped = self.blocks = self.abandoned = 0
 
     async def pop(self, timeout_s: float) -> tuple[str, bytes] | None:
-        await self._broker.trip()
+        self.blocks += 1
+        await self._broker.trip(*self._queues)
         self.blocked = True
         self._woken.clear()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(min(timeout_s, self._broker.longest_block_s)):
                 while not self._woken.is_set():
                     for queue in self._queues:
                         if self._broker.queues[queue].ready:
@@ -121,17 +135,24 @@ class MemoryPopper:
                     await asyncio.sleep(0.001)
         except TimeoutError:
             pass
+        except asyncio.CancelledError:
+            self.abandoned += 1
+            raise
         finally:
             self.blocked = False
         return None
 
     async def pop_many(self, queue: str, count: int) -> list[bytes]:
-        await self._broker.trip()
+        await self._broker.trip(queue)
         ready = self._broker.queues[queue].ready
-        return [ready.popleft() for _ in range(min(count, len(ready)))]
+        raws = [ready.popleft() for _ in range(min(count, len(ready)))]
+        self.popped += len(raws)
+        await self._broker.answers.wait()
+        return raws
 
     async def wake(self) -> None:
-        self._woken.set()
+        if self._broker.wake_up():
+            self._woken.set()
 
     async def close(self) -> None: ...
 
@@ -141,7 +162,10 @@ class MemoryBroker:
 
     Attributes:
         away: While True every call raises BrokerUnavailableError.
-        refusing: Queues whose exchanges fail.
+        refusing: Queues of which every call raises BrokerRefusedError.
+        answers: While it is not set, exchanges, pops and writes are carried out and their replies are under way.
+        waking: What becomes of a wake-up: "done", "refused", or "lost" as on a half-open connection.
+        longest_block_s: When a pop that is not woken ends, instead of its own time-out.
         reaped: (queue, wid, forced) of every reap.
     """
 
@@ -152,22 +176,33 @@ class MemoryBroker:
         self.away = False
         self.trips = 0
         self.refusing: set[str] = set()
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.waking = "done"
+        self.longest_block_s = 3600.0
         self.reaped: list[tuple[str, str, bool]] = []
         self.renewed: list[tuple[str, str]] = []
         self.rows: list[Registered] = []
         self._numbers = itertools.count(1)
 
-    async def trip(self) -> None:
+    async def trip(self, *queues: str) -> None:
         self.trips += 1
         await asyncio.sleep(0)
         if self.away:
             raise BrokerUnavailableError("switched off by the test")
+        if not self.refusing.isdisjoint(queues):
+            raise BrokerRefusedError("switched on by the test")
+
+    def wake_up(self) -> bool:
+        if self.waking == "refused":
+            raise BrokerRefusedError("wake-ups are refused by the test")
+        return self.waking == "done"
 
     def incarnation(self) -> str:
         return f"host:1:{next(self._numbers)}"
 
     async def register(self, queue: str, wid: str) -> MemoryRegistration:
-        await self.trip()
+        await self.trip(queue)
         self.queues[queue].inflight[wid] = {}
         self.registrations.append(MemoryRegistration(self, queue, wid))
         return self.registrations[-1]
@@ -177,9 +212,10 @@ class MemoryBroker:
         return self.poppers[-1]
 
     async def settle_popped(self, queue: str, others: Sequence[tuple[bytes, Settlement]]) -> None:
-        await self.trip()
-        for raw, settlement in others:
+        await self.trip(queue)
+        for raw, settlement in reversed(others):  # releases keep their order at the head, as with Redis
             self.queues[queue].settle(raw, settlement)
+        await self.answers.wait()
 
     async def renew(self, queue: str, wid: str) -> bool:
         await self.trip()

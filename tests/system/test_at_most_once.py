@@ -1,5 +1,6 @@
 """At-most-once under a real supervisor: its workers register nothing, and are cared for all the same."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,3 +46,27 @@ def test_the_keeper_cares_for_the_queues_that_only_the_settings_name(start: Star
 
     assert [2, 2, 2] == [row["n"] for row in fleet.ran("fail")]
     assert 0 == fleet.stop()
+
+
+def test_a_message_that_is_too_large_is_not_run(start: Start, raw_redis: redis.Redis) -> None:
+    fleet = start("--procs", "1", "--max-message-bytes", "10KiB").ready()
+    raw_redis.rpush("task_queue", message("note", "x" * 20_000), message("note", 2))
+    wait_until(lambda: raw_redis.zcard("asyncq:{task_queue}:task_queue:dead") == 1)
+    (record,) = raw_redis.hvals("asyncq:{task_queue}:task_queue:dead:records")
+
+    assert "oversized" == json.loads(record.split(b"\n", 1)[0])["reason"]
+    wait_until(lambda: fleet.ran("note"))
+    assert [2] == [row["n"] for row in fleet.ran("note")]
+    assert 0 == fleet.stop()
+
+
+def test_a_drain_in_the_middle_loses_and_doubles_nothing(start: Start, raw_redis: redis.Redis) -> None:
+    fleet = start("--procs", "1").ready()
+    for begin in range(0, 5000, 500):
+        raw_redis.rpush("task_queue", *(message("note", n) for n in range(begin, begin + 500)))
+    wait_until(lambda: fleet.ran("note"))
+
+    assert 0 == fleet.stop()
+    left = [json.loads(raw)["payload"]["n"] for raw in raw_redis.lrange("task_queue", 0, -1)]
+    assert left  # the drain did come in the middle
+    assert list(range(5000)) == sorted([row["n"] for row in fleet.ran("note")] + left)

@@ -83,6 +83,10 @@ def test_dead_peers_are_noticed_by_the_kernel_when_the_socket_is_tcp(make: Any) 
     assert made.socket_keepalive is True
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         assert made.socket_keepalive_options[socket.TCP_USER_TIMEOUT] == 25_000
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        idle_s, every_s, count = (made.socket_keepalive_options[name] for name in names)
+        assert idle_s + every_s * count <= 30
 
 
 def test_certificates_are_verified_when_the_url_is_rediss() -> None:

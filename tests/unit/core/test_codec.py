@@ -33,6 +33,13 @@ def test_a_whole_number_is_a_timestamp() -> None:
     assert 5 == codec.decode(raw(timestamp=5)).timestamp
 
 
+@pytest.mark.parametrize("more", [{}, {"colour": "x"}])
+def test_the_longest_id_and_name_are_read(more: dict[str, object]) -> None:
+    message = codec.decode(raw(id="i" * 256, name="n" * 256, **more))
+
+    assert (256, 256) == (len(message.id), len(message.name))
+
+
 @pytest.mark.parametrize(
     ("bad", "sentence"),
     [
@@ -45,17 +52,28 @@ def test_a_whole_number_is_a_timestamp() -> None:
         (b"null", "expected a JSON object, found NoneType"),
         (b'"text"', "expected a JSON object, found str"),
         (raw(id=...), "'id' is missing"),
+        (raw(name=...), "'name' is missing"),
         (raw(payload=...), "'payload' is missing"),
+        (raw(timestamp=...), "'timestamp' is missing"),
         (raw(id=7), "'id' must be a text"),
         (raw(id=""), "'id' must be a text"),
+        (raw(id="i" * 257), "'id' must be a text of 1 to 256 characters"),
+        (raw(id="i" * 257, colour="x"), "'id' must be a text"),
         (raw(name="n" * 257), "'name' must be a text"),
         (raw(timestamp="now"), "'timestamp' must be a number"),
         (raw(timestamp=True), "'timestamp' must be a number"),
+        (raw(timestamp=None), "'timestamp' must be a number"),
         (raw(attempt=0), "'attempt' must be a whole number"),
         (raw(attempt=1.5), "'attempt' must be a whole number"),
+        (raw(attempt=True), "'attempt' must be a whole number"),
         (raw(max_attempts="3"), "'max_attempts' must be a whole number"),
+        (raw(max_attempts=0), "'max_attempts' must be a whole number"),
         (raw(timeout=-1), "'timeout' must be a number of seconds"),
+        (raw(timeout="5"), "'timeout' must be a number of seconds"),
+        (raw(timeout=True), "'timeout' must be a number of seconds"),
         (raw(expires_at=[]), "'expires_at' must be"),
+        (raw(expires_at=True), "'expires_at' must be"),
+        (raw(parked_since="today"), "'parked_since' must be a number of seconds since the epoch"),
         (raw(errors={}), "'errors' must be a list"),
         (raw(headers=[]), "'headers' must be an object"),
     ],
@@ -84,6 +102,8 @@ def test_a_payload_that_json_cannot_say_is_refused() -> None:
         ({"id": 7}, "'id' must be a text"),
         ({"payload": ...}, "'payload' is missing"),
         ({"timestamp": float("nan")}, "'timestamp' must be a number"),
+        ({"timestamp": float("inf")}, "'timestamp' must be a number"),
+        ({"expires_at": float("inf")}, "'expires_at' must be a number"),
         ({"timestamp": 10**400}, "'timestamp' must be a number"),
         ({"timeout": -1}, "'timeout' must be a number of seconds"),
         ({"attempt": True}, "'attempt' must be a whole number"),
@@ -114,6 +134,22 @@ def test_a_message_above_the_limit_is_refused_with_both_numbers() -> None:
         codec.encode({**GOOD, "payload": "x" * 100}, limit_bytes=100)
 
     assert caught.value.size_bytes > 100
+
+
+def test_a_message_of_exactly_the_limit_is_written() -> None:
+    size_bytes = len(codec.encode(GOOD))
+
+    assert size_bytes == len(codec.encode(GOOD, limit_bytes=size_bytes))
+    with pytest.raises(MessageTooLargeError, match=f"has {size_bytes} bytes, the limit is {size_bytes - 1};"):
+        codec.encode(GOOD, limit_bytes=size_bytes - 1)
+
+
+def test_the_limit_is_one_mib_unless_said_otherwise() -> None:
+    overhead_bytes = len(codec.encode({**GOOD, "payload": ""}))
+
+    assert 1024 * 1024 == len(codec.encode({**GOOD, "payload": "x" * (1024 * 1024 - overhead_bytes)}))
+    with pytest.raises(MessageTooLargeError, match="the limit is 1048576"):
+        codec.encode({**GOOD, "payload": "x" * (1024 * 1024 - overhead_bytes + 1)})
 
 
 class TestReplaceMembers:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from asyncq.core.logs import JsonFormatter, TextFormatter, as_text
+from asyncq.core.logs import JsonFormatter, TextFormatter, as_text, configure
 
 
 def record(**fields: object) -> logging.LogRecord:
@@ -34,16 +34,79 @@ def test_json_is_one_object_per_line_whatever_the_fields_hold() -> None:
     )
 
 
-def test_a_traceback_stays_inside_its_json_line() -> None:
-    made = record()
+def failed_record() -> logging.LogRecord:
+    made = record(id="7")
     try:
         raise ValueError("no")
     except ValueError:
         made.exc_info = sys.exc_info()
+    return made
+
+
+def test_a_traceback_stays_inside_its_json_line() -> None:
+    made = failed_record()
 
     assert "ValueError: no" in json.loads(JsonFormatter("w").format(made))["traceback"]
 
 
-@pytest.mark.parametrize(("form", "expected"), [("text", True), ("json", False), ("auto", False)])
-def test_auto_means_text_only_on_a_terminal(form: str, expected: bool) -> None:
-    assert expected == as_text(form, io.StringIO())
+def test_a_traceback_follows_its_text_line() -> None:
+    first, second, *_, last = TextFormatter("w").format(failed_record()).splitlines()
+
+    assert first.endswith("INFO w task will be retried id=7")
+    assert ("Traceback (most recent call last):", "ValueError: no") == (second, last)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("expected", "form", "stream"),
+    [
+        (True, "text", io.StringIO()),
+        (False, "json", io.StringIO()),
+        (False, "auto", io.StringIO()),
+        (True, "text", Terminal()),
+        (False, "json", Terminal()),
+        (True, "auto", Terminal()),
+    ],
+)
+def test_auto_means_text_only_on_a_terminal(expected: bool, form: str, stream: io.StringIO) -> None:
+    assert expected == as_text(form, stream)
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """A root logger that only this test configures."""
+    made = logging.RootLogger(logging.WARNING)
+    monkeypatch.setattr(logging, "root", made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("expected", "level"),
+    [
+        (["debug", "info", "warning", "error"], "DEBUG"),
+        (["info", "warning", "error"], "INFO"),
+        (["warning", "error"], "WARNING"),
+        (["error"], "ERROR"),
+    ],
+)
+def test_nothing_below_the_level_is_sent(root: logging.Logger, expected: list[str], level: str) -> None:
+    stream = io.StringIO()
+    configure("keeper", level, "json", stream)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(root, name)("an event")
+
+    assert expected == [json.loads(line)["level"] for line in stream.getvalue().splitlines()]
+
+
+def test_a_process_configured_again_says_everything_once_under_its_new_name(root: logging.Logger) -> None:
+    before, after = io.StringIO(), Terminal()
+    configure("supervisor", stream=before)
+    configure("worker[0]", stream=after)
+    root.info("started")
+
+    assert "" == before.getvalue()
+    assert ["INFO worker[0] started"] == [line.split(" ", 1)[1] for line in after.getvalue().splitlines()]

@@ -96,6 +96,27 @@ def test_redis_url_comes_from_our_variable_before_the_worlds(tmp_path):
     assert (one.settings.redis_url, one.origins["redis_url"]) == ("redis://worlds:2/0", "REDIS_URL")
 
 
+@pytest.mark.parametrize(
+    ("expected", "origin", "flag", "file_variable", "fallback"),
+    [
+        ("redis://flag", "the command line", "redis://flag", "redis://file", "redis://worlds"),
+        ("redis://file", "ASYNCQ_REDIS_URL_FILE", None, "redis://file", "redis://worlds"),
+        ("redis://worlds", "REDIS_URL", None, None, "redis://worlds"),
+        ("redis://toml", "asyncq.toml", None, None, ""),
+    ],
+)
+def test_the_worlds_variable_comes_after_our_own_and_before_the_folder(
+    tmp_path, expected, origin, flag, file_variable, fallback
+):
+    write(tmp_path, "asyncq.toml", 'redis = "redis://toml"\n')
+    environ = {"REDIS_URL": fallback}
+    if file_variable is not None:
+        write(tmp_path, "secret", file_variable + "\n")
+        environ["ASYNCQ_REDIS_URL_FILE"] = str(tmp_path / "secret")
+    loaded = loaded_in(tmp_path, {"redis_url": flag}, environ)
+    assert (loaded.settings.redis_url, loaded.origins["redis_url"]) == (expected, origin)
+
+
 def test_pyproject_table_counts_and_is_named(tmp_path):
     write(tmp_path, "pyproject.toml", '[project]\nname = "x"\n[tool.asyncq]\nqueue = ["a", "b"]\nlease = "1m"\n')
     loaded = loaded_in(tmp_path)
@@ -127,14 +148,22 @@ def test_durations_take_numbers_and_units(tmp_path, expected_s, raw):
     assert loaded_in(tmp_path, {"drain_timeout_s": raw}).settings.drain_timeout_s == expected_s
 
 
-@pytest.mark.parametrize(("expected", "raw"), [(4096, 4096), (524288, "512KiB"), (1048576, "1MiB"), (2048, "2048B")])
+@pytest.mark.parametrize(
+    ("expected", "raw"), [(4096, 4096), (524288, "512KiB"), (1048576, "1MiB"), (2**31, "2GiB"), (2048, "2048B")]
+)
 def test_sizes_take_numbers_and_units(tmp_path, expected, raw):
     assert loaded_in(tmp_path, {"max_message_bytes": raw}).settings.max_message_bytes == expected
+
+
+@pytest.mark.parametrize("raw", ["tasks", "shop.tasks", "shop.mail.tasks", " _t4sks ", "täsks"])
+def test_an_app_is_any_module(tmp_path, raw):
+    assert loaded_in(tmp_path, {"app": raw}).settings.app == raw.strip()
 
 
 WRONG = [
     ("procs", "many", "--procs: expected 'auto' or a whole number from 1 to 1024, found 'many'"),
     ("procs", "0", "--procs: expected 'auto' or"),
+    ("procs", "1025", "--procs: expected 'auto' or"),
     ("procs", True, "found True"),
     ("queues", ("a b", "c"), "found 'a b,c' (from"),
     ("drain_timeout_s", 316_224_001, "--drain-timeout: expected seconds from 0 to 3660d, as in 10"),
@@ -146,6 +175,8 @@ WRONG = [
     ("queues", "a b", "--queue: expected queue names (1 to 128 of the characters"),
     ("queues", ",", "--queue: expected queue names"),
     ("queues", "a{b", "--queue: expected queue names"),
+    ("queues", "asyncq:mail", "--queue: expected queue names"),
+    ("queues", "q" * 129, "--queue: expected queue names"),
     ("queues", [1], "--queue: expected queue names"),
     ("delivery", "exactly-once", "expected one of at-least-once, at-most-once, found 'exactly-once'"),
     ("drain_timeout_s", "soon", "--drain-timeout: expected seconds from 0 to 3660d, as in 10, 10s or 5m, found 'soon'"),
@@ -155,6 +186,7 @@ WRONG = [
     ("drain_timeout_s", 10**400, "--drain-timeout: expected seconds"),
     ("drain_timeout_s", "9" * 400, "--drain-timeout: expected seconds"),
     ("lease_s", "500ms", "--lease: expected seconds from 1"),
+    ("max_message_bytes", "1023", "--max-message-bytes: expected bytes from 1024"),
     ("max_message_bytes", "1MB", "--max-message-bytes: expected bytes from 1024"),
     ("metrics_port", "65536", "--metrics-port: expected a whole number from 0 to 65535, found '65536'"),
     ("metrics_host", "", "--metrics-host: expected an address"),
@@ -162,8 +194,15 @@ WRONG = [
     ("log_level", "LOUD", "--log-level: expected one of DEBUG, INFO, WARNING, ERROR"),
     ("redis_url", "localhost:6379", "--redis: expected a URL such as redis://host:6379/0"),
     ("redis_url", "http://x", "--redis: expected a URL"),
+    ("redis_url", "redis://", "--redis: expected a URL"),
+    ("redis_url", "rediss://", "--redis: expected a URL"),
+    ("redis_url", "unix://", "--redis: expected a URL"),
     ("app", "tasks.py", "--app: expected a module name such as tasks or shop.tasks"),
     ("app", "my/tasks", "--app: expected a module name"),
+    ("app", "tasks:app", "--app: expected a module name"),
+    ("app", "shop..tasks", "--app: expected a module name"),
+    ("app", ".tasks", "--app: expected a module name"),
+    ("app", "4tasks", "--app: expected a module name"),
 ]
 
 
@@ -234,6 +273,21 @@ def test_unreadable_file_of_a_variable_is_refused(tmp_path):
     environ = {"ASYNCQ_REDIS_URL_FILE": str(tmp_path / "none")}
     with pytest.raises(ConfigurationError, match=r"ASYNCQ_REDIS_URL_FILE: expected a readable file, found .*No such"):
         loaded_in(tmp_path, environ=environ)
+
+
+def test_file_of_a_variable_that_is_no_text_is_refused_without_showing_it(tmp_path):
+    (tmp_path / "secret").write_bytes(b"redis://:s\xe9cret@host")
+    environ = {"ASYNCQ_REDIS_URL_FILE": str(tmp_path / "secret")}
+    with pytest.raises(ConfigurationError, match=r"ASYNCQ_REDIS_URL_FILE: .*: it is not UTF-8 text$") as caught:
+        loaded_in(tmp_path, environ=environ)
+    assert "cret@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["asyncq.toml", "pyproject.toml"])
+def test_file_of_the_folder_that_is_no_text_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b'app = "t\xe4sks"\n')
+    with pytest.raises(ConfigurationError, match=rf"{name}: expected a readable file, .*: it is not UTF-8 text$"):
+        loaded_in(tmp_path)
 
 
 def test_settings_in_two_files_are_refused(tmp_path):

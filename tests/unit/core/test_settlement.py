@@ -52,6 +52,15 @@ def test_a_failure_is_retried_after_the_back_off_of_its_attempt(attempt: int, sh
     assert shortest <= min(delays) < max(delays) <= longest
 
 
+@pytest.mark.parametrize(("attempt", "shortest", "longest"), [(1, 20.0, 40.0), (2, 35.0, 70.0), (9, 35.0, 70.0)])
+def test_a_task_may_bring_its_own_back_off(attempt: int, shortest: float, longest: float) -> None:
+    options = TaskOptions(max_attempts=100, retry=RetryPolicy(base_s=40, cap_s=70))
+
+    delays = [settle(FAILED, message(attempt=attempt), options, seed).delay_s for seed in range(50)]  # type: ignore[union-attr]
+
+    assert shortest <= min(delays) < max(delays) <= longest
+
+
 def test_a_retry_counts_the_attempt_and_remembers_the_error() -> None:
     found = settle(FAILED)
 
@@ -72,6 +81,18 @@ def test_only_the_last_three_errors_are_kept() -> None:
     assert [3, 4, 5] == [error["attempt"] for error in codec.decode(raw).errors]
 
 
+def test_a_long_traceback_is_cut_to_its_end() -> None:
+    traceback = "".join(f"line {number}\n" for number in range(2000))
+    outcome = Outcome(kind=Kind.FAILED, error_type="E", error="e", traceback=traceback)
+
+    retried, buried = settle(outcome), settle(outcome, message(attempt=3))
+
+    assert isinstance(retried, Reschedule)
+    assert [traceback[-2_000:]] == [error["traceback"] for error in codec.decode(retried.raw).errors]
+    assert isinstance(buried, DeadLetter)
+    assert traceback[-8_000:] == buried.details["traceback"]
+
+
 @pytest.mark.parametrize("kind", [Kind.FAILED, Kind.TIMED_OUT, Kind.RETRY_ASKED])
 def test_the_last_attempt_becomes_a_dead_letter_with_its_traceback(kind: Kind) -> None:
     outcome = Outcome(kind=kind, error_type="E", error="e", traceback="tb")
@@ -87,10 +108,11 @@ def test_the_message_may_say_how_often_it_is_tried() -> None:
     assert isinstance(settle(FAILED, message(attempt=3, max_attempts=4)), Reschedule)
 
 
-def test_a_handler_may_choose_the_delay() -> None:
-    outcome = Outcome(kind=Kind.RETRY_ASKED, error_type="Retry", error="later", delay_s=7.5)
+@pytest.mark.parametrize("delay_s", [7.5, 0.0])
+def test_a_handler_may_choose_the_delay(delay_s: float) -> None:
+    outcome = Outcome(kind=Kind.RETRY_ASKED, error_type="Retry", error="later", delay_s=delay_s)
 
-    assert 7.5 == settle(outcome).delay_s  # type: ignore[union-attr]
+    assert delay_s == settle(outcome).delay_s  # type: ignore[union-attr]
 
 
 def test_a_snooze_changes_no_byte() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from asyncq.core.errors import ConfigurationError, DuplicateTaskError, Retry, Snooze, UnknownTaskError
 from asyncq.core.retry import RetryPolicy
-from asyncq.core.task import Registry, Task
+from asyncq.core.task import Handler, Registry, Task
 
 
 async def double(payload: int) -> int:
@@ -66,8 +66,65 @@ def test_a_handler_that_yields_is_refused() -> None:
             Task("steps", handler)
 
 
-def test_a_second_parameter_named_attempt_is_noticed() -> None:
-    assert Task("other", other).wants_attempt
+async def first(attempt: object) -> object:
+    return attempt
+
+
+async def third(payload: object, more: object = None, attempt: object = None) -> object:
+    return attempt
+
+
+class Handlers:
+    async def method(self, payload: object, attempt: object) -> object:
+        return attempt
+
+    async def __call__(self, payload: object) -> object:
+        return payload
+
+
+class PlainHandler:
+    def __call__(self, payload: object, attempt: object) -> object:
+        return attempt
+
+
+@pytest.mark.parametrize(
+    ("expected", "handler"),
+    [
+        (True, other),
+        (True, Handlers().method),
+        (True, PlainHandler()),
+        (True, functools.partial(third, "filled in already")),
+        (False, double),
+        (False, first),
+        (False, third),
+        (False, Handlers()),
+        (False, dict),  # has no signature
+    ],
+)
+def test_only_a_second_parameter_named_attempt_is_noticed(expected: bool, handler: Handler) -> None:
+    assert expected == Task("other", handler).wants_attempt
+
+
+@pytest.mark.parametrize(
+    ("expected", "handler"),
+    [
+        (True, double),
+        (True, Handlers()),
+        (True, Handlers().method),
+        (True, functools.partial(other, attempt=1)),
+        (False, PlainHandler()),
+        (False, print),
+    ],
+)
+def test_only_what_is_no_coroutine_function_goes_to_a_thread(expected: bool, handler: Handler) -> None:
+    assert expected == Task("x", handler).is_async
+
+
+def test_an_object_may_be_a_handler() -> None:
+    async def run() -> tuple[object, object]:
+        return await Task("async", Handlers())(21), await Task("def", PlainHandler())(None, 1)
+
+    assert (21, 1) == asyncio.run(run())
 
 
 def test_two_handlers_cannot_share_a_name() -> None:

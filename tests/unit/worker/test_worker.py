@@ -3,83 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from random import Random
-from typing import Any
 
 import pytest
 
 from asyncq.core.errors import Discard, Retry, Snooze
-from asyncq.core.task import Attempt, Registry
-from asyncq.worker.worker import Worker, WorkerSettings
+from asyncq.core.task import Attempt
 from tests.support.memory_broker import MemoryBroker
 from tests.support.states import until
-
-MODES = [pytest.param(False, id="at-least-once"), pytest.param(True, id="at-most-once")]
-
-
-def message(name: str, payload: object = None, **more: object) -> bytes:
-    return json.dumps({"id": f"id-{payload}", "name": name, "payload": payload, "timestamp": 1.0, **more}).encode()
-
-
-class Recording:
-    """An Observer that remembers."""
-
-    def __init__(self) -> None:
-        self.running = 0
-        self.ended: list[tuple[str, str, str, str]] = []
-        self.dead: list[tuple[str, str, str]] = []
-        self.counts: dict[str, int] = {}
-
-    def started(self, queue: str) -> None:
-        self.running += 1
-
-    def finished(self, queue: str, task: str, outcome: str, duration_s: float, error_type: str) -> None:
-        self.running -= 1
-        self.ended.append((queue, task, outcome, error_type))
-
-    def not_run(self, queue: str) -> None:
-        self.running -= 1
-
-    def dead_lettered(self, queue: str, task: str, reason: str) -> None:
-        self.dead.append((queue, task, reason))
-
-    def counted(self, metric: str, queue: str, amount: int) -> None:
-        self.counts[metric] = self.counts.get(metric, 0) + amount
-
-
-class Bench:
-    """One running worker and what a test looks at."""
-
-    def __init__(self, broker: MemoryBroker, at_most_once: bool = False, consumers: int = 4) -> None:
-        self.broker, self.registry, self.observer = broker, Registry(), Recording()
-        self.seen: list[Any] = []
-        self.gate = asyncio.Event()
-        settings = WorkerSettings(
-            queues=list(broker.queues), consumers=consumers, at_most_once=at_most_once, renew_s=0.02
-        )
-        self.worker = Worker(broker, self.registry, settings, observer=self.observer, rng=Random(1))
-        self.registry.task("note")(self.note)
-        self.registry.task("hold")(self.hold)
-
-    async def note(self, payload: object) -> None:
-        self.seen.append(payload)
-
-    async def hold(self, payload: object) -> None:
-        self.seen.append(payload)
-        await self.gate.wait()
-
-
-@asynccontextmanager
-async def working(bench: Bench) -> AsyncIterator[Bench]:
-    task = asyncio.ensure_future(bench.worker.run())
-    try:
-        yield bench
-    finally:
-        bench.worker.cancel()
-        async with asyncio.timeout(5):
-            await task
+from tests.unit.worker.bench import MODES, Bench, message, working
 
 
 @pytest.mark.parametrize("at_most_once", MODES)
@@ -119,7 +50,6 @@ async def test_trouble_with_one_queue_stops_no_other() -> None:
     async with working(Bench(broker)) as bench:
         broker.queues["good"].push(*(message("note", number) for number in range(20)))
         await until(lambda: len(bench.seen) == 20)
-        broker.refusing.clear()  # so that it may leave
 
 
 @pytest.mark.parametrize("at_most_once", MODES)
