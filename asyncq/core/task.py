@@ -86,9 +86,10 @@ class Task:
 
 def _wants_attempt(handler: Handler) -> bool:
     try:
-        return "attempt" in list(inspect.signature(handler).parameters)[1:2]
+        second = list(inspect.signature(handler).parameters.values())[1:2]
     except (TypeError, ValueError):  # builtins without a signature
         return False
+    return any(it.name == "attempt" and it.kind in (it.POSITIONAL_ONLY, it.POSITIONAL_OR_KEYWORD) for it in second)
 
 
 def _where(handler: Handler) -> str:

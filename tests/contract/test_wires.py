@@ -1,4 +1,4 @@
-"""Connections under the doors: what becomes of one whose call failed, or whose wire was closed meanwhile."""
+"""Wires under the doors: connections that die or whose wire was closed meanwhile, calls that stall, waking."""
 
 import asyncio
 
@@ -41,17 +41,6 @@ async def test_connection_of_a_thread_closes_when_its_call_ends_after_the_wire_w
     await until(lambda: not connected(raw_redis))
 
 
-async def test_connection_closes_when_its_call_got_no_answer_and_the_error_is_kept(
-    raw_redis: redis.Redis, proxy: FaultyProxy
-) -> None:
-    wire = AsyncWire(ConnectionSettings(proxy.url, reply_timeout_s=0.1), "role")
-    proxy.swallow_request = b"GET"
-    with pytest.raises(ReplyLostError) as kept:
-        await wire.call("GET", "a")
-    await until(lambda: not connected(raw_redis))
-    assert kept.value.__cause__ is not None
-
-
 async def test_nothing_is_lost_when_a_connection_turns_out_dead_after_a_pause(
     raw_redis: redis.Redis, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +63,26 @@ async def test_blocking_call_fails_in_time_when_redis_stalls(raw_redis: redis.Re
         await asyncio.wait_for(line.call(("BLPOP", "list", "0.001"), 0.001), 5.0)
     assert await line.call(("BLPOP", "list", "0.001"), 0.001) is None
     await line.close()
+
+
+async def test_wake_asks_again_when_redis_has_not_heard_of_the_call_yet(
+    raw_redis: redis.Redis, settings: ConnectionSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, wire = BlockingLine(settings, "role"), AsyncWire(settings, "waker")
+    call, replies = wire.call, []
+
+    async def too_early_at_first(*command: str) -> object:
+        replies.append(await call(*command) if replies else 0)
+        return replies[-1]
+
+    monkeypatch.setattr(wire, "call", too_early_at_first)
+    blocked = asyncio.ensure_future(line.call(("BLPOP", "list", "30"), 30.0))
+    await until(lambda: connected(raw_redis, "b") == 1)
+    await asyncio.wait_for(line.wake(wire), 2.0)
+    assert await asyncio.wait_for(blocked, 2.0) is None
+    assert replies == [0, 1]
+    await line.close()
+    await wire.close()
 
 
 async def test_wake_ends_with_the_call_it_was_for_when_the_next_one_follows_at_once(

@@ -70,6 +70,14 @@ async def first(attempt: object) -> object:
     return attempt
 
 
+async def by_keyword(payload: object, *, attempt: object = None) -> object:
+    return attempt
+
+
+async def any_keyword(payload: object, **attempt: object) -> object:
+    return attempt
+
+
 async def third(payload: object, more: object = None, attempt: object = None) -> object:
     return attempt
 
@@ -96,6 +104,8 @@ class PlainHandler:
         (True, functools.partial(third, "filled in already")),
         (False, double),
         (False, first),
+        (False, by_keyword),
+        (False, any_keyword),
         (False, third),
         (False, Handlers()),
         (False, dict),  # has no signature
