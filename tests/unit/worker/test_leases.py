@@ -69,6 +69,7 @@ async def test_a_refused_renewal_stops_no_other(queues: tuple[str, str]) -> None
         broker.refusing.add("bad")
         broker.renewed.clear()
         await until(lambda: [queue for queue, _ in broker.renewed].count("good") > 20, timeout_s=2)
+        broker.refusing.clear()
 
 
 async def test_the_bell_of_a_lost_incarnation_is_closed() -> None:
