@@ -23,6 +23,23 @@ async def drained(task: "asyncio.Future[None]") -> None:
         await task
 
 
+async def fetched() -> "tuple[MemoryBroker, Bench, asyncio.Future[None]]":
+    """Of five messages two run, two were fetched by the second consumer for the others, one was not."""
+    broker = MemoryBroker()
+    bench = Bench(broker, at_most_once=True)
+    broker.queues["q"].push(*(message("hold", number) for number in range(5)))
+    broker.answers.clear()
+    task = asyncio.ensure_future(bench.worker.run())
+    for popped in (1, 4):
+        await until(lambda count=popped: broker.poppers and broker.poppers[0].popped == count)
+        broker.answers.set()
+        await asyncio.sleep(0)  # one turn: the reply is read, the other consumers are not yet awake
+        broker.answers.clear()
+    broker.answers.set()
+    assert ([0, 1], 2) == (bench.seen, len(bench.worker._source.ready))
+    return broker, bench, task
+
+
 class TestDrain:
     async def test_what_a_pop_under_way_brings_goes_back_in_order(self) -> None:
         broker = MemoryBroker()
@@ -32,10 +49,21 @@ class TestDrain:
         task = asyncio.ensure_future(bench.worker.run())
         await until(lambda: broker.poppers and broker.poppers[0].popped)
         bench.worker.drain()
+        await asyncio.wait([task], timeout=0.1)
+        assert not task.done()  # it is waited for: what it brings exists nowhere else
         broker.answers.set()
         await drained(task)
 
         assert ([], [0, 1, 2, 3, 4]) == (bench.seen, payloads(broker))
+        assert 0 == bench.worker._source.settled
+
+    async def test_what_was_fetched_and_not_started_goes_back_in_order(self) -> None:
+        broker, bench, task = await fetched()
+        bench.worker.drain()
+        bench.gate.set()
+        await drained(task)
+
+        assert ([0, 1], [2, 3, 4]) == (bench.seen, payloads(broker))
 
     async def test_nobody_blocks_any_more_when_a_pop_under_way_brings_nothing(self) -> None:
         broker = MemoryBroker()
@@ -60,13 +88,23 @@ class TestDrain:
         broker.waking, broker.longest_block_s = "refused", 0.3
         bench = Bench(broker, at_most_once=True, consumers=2)
         task = asyncio.ensure_future(bench.worker.run())
-        await until(lambda: blocked(broker) == len(broker.poppers) > 0)
+        await until(lambda: blocked(broker) == 2)
+        bench.worker.drain()
+        await drained(task)
+
+        assert [0, 0] == [popper.abandoned for popper in broker.poppers]
+
+    async def test_what_a_block_brings_in_the_drain_goes_back(self) -> None:
+        broker = MemoryBroker()
+        broker.waking = "lost"
+        bench = Bench(broker, at_most_once=True, consumers=1)
+        task = asyncio.ensure_future(bench.worker.run())
+        await until(lambda: blocked(broker))
         bench.worker.drain()
         broker.queues["q"].push(message("note", 1))
         await drained(task)
 
         assert ([], [1]) == (bench.seen, payloads(broker))
-        assert [0, 0] == [popper.abandoned for popper in broker.poppers]
 
     async def test_handlers_are_cancelled_at_once_although_a_block_goes_on(self) -> None:
         broker = MemoryBroker()
@@ -104,18 +142,13 @@ class TestDrain:
 
         assert 1 == len(broker.queues["q"].scheduled)
 
-    async def test_cancelling_the_worker_itself_hands_back_what_runs_and_what_is_ready(self) -> None:
-        broker = MemoryBroker()
-        bench = Bench(broker, at_most_once=True, consumers=2)
-        task = asyncio.ensure_future(bench.worker.run())
-        await until(lambda: blocked(broker) == len(broker.poppers) > 0)
-        broker.queues["q"].push(*(message("hold", number) for number in range(2)))
-        await until(lambda: len(bench.seen) == 2)
+    async def test_cancelling_the_worker_itself_hands_back_what_runs_and_what_was_fetched(self) -> None:
+        broker, _, task = await fetched()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drained(task)
 
-        assert [0, 1] == sorted(payloads(broker))
+        assert [0, 1, 2, 3, 4] == sorted(payloads(broker))
 
 
 class TestRefusedQueue:
