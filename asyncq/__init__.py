@@ -9,13 +9,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from asyncq.core import outbox
+
 if TYPE_CHECKING:
     from asyncq.client.client import Client
-    from asyncq.client.envelope import create_task
-    from asyncq.core.errors import AsyncqError, BrokerError, Discard, OutcomeUnknownError, Retry, Snooze
+    from asyncq.client.sync import SyncClient
+    from asyncq.core.envelope import Envelope, Handle, create_task
+    from asyncq.core.errors import (
+        AsyncqError,
+        BrokerError,
+        ConfigurationError,
+        Discard,
+        OutcomeUnknownError,
+        Retry,
+        Snooze,
+    )
     from asyncq.core.options import TaskOptions
+    from asyncq.core.registry import Registry, task
     from asyncq.core.retry import RetryPolicy
-    from asyncq.core.task import Attempt, Registry, Task, task
+    from asyncq.core.task import Attempt, Task
     from asyncq.simple import TASK_REGISTRY, enqueue_many, enqueue_task, execute_with_retry, start_workers
 
 __all__ = [
@@ -24,12 +36,16 @@ __all__ = [
     "Attempt",
     "BrokerError",
     "Client",
+    "ConfigurationError",
     "Discard",
+    "Envelope",
+    "Handle",
     "OutcomeUnknownError",
     "Registry",
     "Retry",
     "RetryPolicy",
     "Snooze",
+    "SyncClient",
     "Task",
     "TaskOptions",
     "create_task",
@@ -47,17 +63,29 @@ _HOMES = {
     "Attempt": "core.task",
     "BrokerError": "core.errors",
     "Client": "client.client",
+    "ConfigurationError": "core.errors",
     "Discard": "core.errors",
+    "Envelope": "core.envelope",
+    "Handle": "core.envelope",
     "OutcomeUnknownError": "core.errors",
-    "Registry": "core.task",
+    "Registry": "core.registry",
     "Retry": "core.errors",
     "RetryPolicy": "core.retry",
     "Snooze": "core.errors",
+    "SyncClient": "client.sync",
     "Task": "core.task",
     "TaskOptions": "core.options",
-    "create_task": "client.envelope",
-    "task": "core.task",
+    "create_task": "core.envelope",
+    "task": "core.registry",
 }
+
+
+def _default_client() -> Client:
+    client: Client = import_module("asyncq.client.client").default_client
+    return client
+
+
+outbox.provide(_default_client)
 
 
 def __getattr__(name: str) -> Any:

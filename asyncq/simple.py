@@ -15,14 +15,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from asyncq.cli.home import home
-from asyncq.client.client import Client
-from asyncq.client.envelope import create_task
-from asyncq.core.task import default_registry, task
+from asyncq.client.client import default_client
+from asyncq.client.home import home
+from asyncq.core.envelope import Envelope, create_task
+from asyncq.core.registry import Registry, default_registry, task
 
 if TYPE_CHECKING:  # a mere producer does without
     from asyncq.worker.worker import Worker
@@ -51,8 +51,7 @@ async def enqueue_many(queue_name: str, tasks: Iterable[Mapping[str, Any]]) -> N
 
     Cost: 1 RPUSH per thousand. Raises as `asyncq.client.client.Client.enqueue_many`.
     """
-    client = await _clients.current()
-    await client.enqueue_many(queue_name, tasks)
+    await default_client.enqueue_many(Envelope(queue_name, message) for message in tasks)
 
 
 def use_redis(url: str) -> None:
@@ -67,17 +66,16 @@ async def enqueue_task(queue_name: str, task: Mapping[str, Any]) -> None:
 
     Cost: 1 RPUSH. Raises as `asyncq.client.client.Client.enqueue`.
     """
-    client = await _clients.current()
-    await client.enqueue(queue_name, task)
+    await default_client.enqueue(Envelope(queue_name, task))
 
 
-async def start_workers(queue_name: str, concurrency: int = 10) -> None:
+async def start_workers(queue_name: str, concurrency: int = 10, *, registry: Registry = TASK_REGISTRY) -> None:
     """Consume a queue in this process until cancelled, `concurrency` messages at a time.
 
     Settings count as for `asyncq worker`. Promotes retries and reaps dead processes itself, so that no supervisor is
     needed. Cancelling it hands back what runs.
     """
-    await _Crew(queue_name, concurrency).run()
+    await _Crew(queue_name, concurrency, registry).run()
 
 
 async def worker(queue_name: str) -> None:
@@ -103,41 +101,6 @@ async def execute_with_retry(handler: Callable[[Any], Awaitable[Any]], payload: 
             log.info("retrying here", extra={"error": repr(error), "attempt": attempt + 1})
             await asyncio.sleep(2**attempt)
     return None
-
-
-class _Clients:
-    """One Client per event loop."""
-
-    def __init__(self) -> None:
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, AsyncGenerator[None]]]
-        self._by_loop = WeakKeyDictionary()
-
-    async def current(self) -> Client:
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._forget_closed()
-            url, settings = await home.find()
-            if loop not in self._by_loop:  # nobody else was faster
-                client = Client(url, settings.max_message_bytes)
-                end = self._close_with(loop, client)
-                self._by_loop[loop] = client, end
-                await anext(end)
-        return self._by_loop[loop][0]
-
-    def _forget_closed(self) -> None:
-        """Clients of loops that were closed without that hook; without a reference their sockets are closed, too."""
-        for reference in self._by_loop.keyrefs():  # a list: loops of other threads come and go meanwhile
-            loop = reference()
-            if loop is not None and loop.is_closed():
-                self._by_loop.pop(loop, None)
-
-    async def _close_with(self, loop: asyncio.AbstractEventLoop, client: Client) -> AsyncGenerator[None]:
-        """Before a loop ends it closes the async generators that are still suspended: the one hook it offers."""
-        try:
-            yield
-        finally:
-            del self._by_loop[loop]
-            await client.close()
 
 
 class _Crews:
@@ -168,10 +131,11 @@ class _Crew:
     Args:
         queue: What it consumes.
         members: Consumers to begin with.
+        registry: The tasks that it knows.
     """
 
-    def __init__(self, queue: str, members: int = 0) -> None:
-        self._queue = queue
+    def __init__(self, queue: str, members: int = 0, registry: Registry = TASK_REGISTRY) -> None:
+        self._queue, self._registry = queue, registry
         self.members = members
         self._consumers = 0
         self._worker: Worker | None = None
@@ -204,7 +168,8 @@ class _Crew:
         url, settings = await home.find()
         self._consumers = self.members
         settings = dataclasses.replace(settings, per_proc=self._consumers)
-        life = rooms.worker_life(settings, url, (self._queue,), alone=True)
+        self._registry.check()
+        life = rooms.worker_life(settings, url, rooms.Work(self._registry, (self._queue,)), alone=True)
         self._worker = life.worker
         try:
             await life.worker.run()
@@ -215,5 +180,4 @@ class _Crew:
             await life.close()
 
 
-_clients: Final = _Clients()
 _crews: Final = _Crews()

@@ -23,10 +23,10 @@ from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_sync import SyncProducer
 from asyncq.broker.wire import AsyncWire, BlockingLine
 from asyncq.cli import rooms
-from asyncq.client.envelope import create_task
 from asyncq.core import codec
+from asyncq.core.envelope import create_task
+from asyncq.core.registry import default_registry
 from asyncq.core.settings import load
-from asyncq.core.task import default_registry
 from asyncq.metrics.recorder import Recorder
 from asyncq.metrics.segment import Segment
 from asyncq.worker import main as worker_main
@@ -99,7 +99,7 @@ def _work(pipe: Connection, fields: dict[str, Any], url: str) -> None:
     samples: list[tuple[float, int]] = []
 
     def build() -> worker_main.Life:
-        life = rooms.worker_life(settings, url, [QUEUE], observer=recorder)
+        life = rooms.worker_life(settings, url, rooms.Work(default_registry, (QUEUE,)), observer=recorder)
         watch = asyncio.ensure_future(_watch(life, done, plan.tasks, samples))
         return worker_main.Life(worker=life.worker, service=watch, close=life.close)
 

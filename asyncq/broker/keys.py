@@ -47,6 +47,10 @@ class QueueKeys:
         """String with a time to live: this incarnation is alive."""
         return f"{self.base}:lease:{wid}"
 
+    def enqueued(self, message_id: str) -> str:
+        """String with a time to live: a message with this id was enqueued retry-safe a while ago."""
+        return f"{self.base}:enqueued:{message_id}"
+
 
 @lru_cache(maxsize=1024)
 def queue_keys(queue: str) -> QueueKeys:

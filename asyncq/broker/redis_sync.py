@@ -1,22 +1,24 @@
 """The synchronous twin: wire and producer for code without an event loop.
 
-Called by `asyncq enqueue`, `asyncq version` and the benchmarks. Shares every command and every error with the asyncio
-side; only the waiting differs. Safe to use from several threads; after a fork the child opens connections of its own.
-Never retries and never runs a script.
+Called by SyncClient, `asyncq enqueue`, `asyncq version` and the benchmarks. Shares every command and every error with
+the asyncio side; only the waiting differs. Safe to use from several threads; after a fork the child opens connections
+of its own.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from asyncq.broker.connection import ConnectionSettings, SyncLink, sync_connection
 from asyncq.broker.failures import CALL_ERRORS, translate
-from asyncq.broker.producer import PUSH_CHUNK, push_commands, push_error
-from asyncq.broker.scripts import Command
+from asyncq.broker.pushes import Chunk, Push, Tries, chunks, push_error
+from asyncq.broker.scripts import Command, script_of
 from asyncq.broker.wire import pack, raise_first_error
 from asyncq.core.errors import BrokerError
 
@@ -39,13 +41,17 @@ class SyncWire:
         self._closed = False
 
     def call(self, *command: str | bytes | int) -> Any:
-        """One command, one reply.
+        """One command, one reply. A script that Redis does not know is loaded and sent again: it surely did not run.
 
         Raises:
             BrokerUnavailableError, BrokerRefusedError: it was not carried out.
             ReplyLostError: written, and the reply did not come.
         """
         reply = self._round_trip(command)
+        if isinstance(reply, NoScriptError):
+            loaded = self._round_trip(("SCRIPT", "LOAD", script_of(command).source))
+            raise_first_error((loaded,), self._settings.address)
+            reply = self._round_trip(command)
         raise_first_error((reply,), self._settings.address)
         return reply
 
@@ -101,18 +107,34 @@ class SyncProducer:
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self._wire = SyncWire(settings, "producer")
+        self._rng = Random()
 
     def push(self, queue: str, raw: bytes) -> None:
         """Put one message at the tail of the queue. Cost: 1 RPUSH."""
-        self.push_many(queue, (raw,))
+        self.send((Push(queue, (raw,)),))
 
     def push_many(self, queue: str, raws: Sequence[bytes]) -> None:
-        """Put many messages at the tail of the queue, in order. Cost: 1 RPUSH and round trip per thousand."""
-        for done, command in enumerate(push_commands(queue, raws)):
+        """Put many messages at the tail of the queue, in order. Cost: 1 RPUSH per thousand."""
+        self.send((Push(queue, raws),))
+
+    def send(self, pushes: Sequence[Push]) -> None:
+        """Enqueue all messages of all pushes, one push after the other; see `Producer.send`."""
+        total, done = sum(len(push.raws) for push in pushes), 0
+        for chunk in [chunk for push in pushes for chunk in chunks(push)]:
+            self._send(chunk, done, total)
+            done += chunk.count
+
+    def _send(self, chunk: Chunk, done: int, total: int) -> None:
+        tries = Tries(chunk, self._rng)
+        while True:
             try:
-                self._wire.call(*command)
+                self._wire.call(*chunk.command)
+                return
             except BrokerError as error:
-                raise push_error(error, queue, done * PUSH_CHUNK, len(raws)) from error
+                pause_s = tries.pause_s(error)
+                if pause_s is None:
+                    raise push_error(tries.told(error), chunk, done, total) from error
+            time.sleep(pause_s)
 
     def close(self) -> None:
         """Close the connections. No Redis call."""

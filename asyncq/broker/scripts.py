@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Final
 
 NAMES: Final = (
+    "enqueue",
     "register",
     "take",
     "settle_reschedule",

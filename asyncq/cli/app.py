@@ -1,7 +1,7 @@
 """Which module registers the tasks, and importing it with one readable sentence when that fails.
 
 Called by the commands that run tasks (in the worker processes, after the fork) and by those that need to know a
-task's queue. Looks at no registry: importing is what registers. Never shows a traceback; the error keeps its cause.
+task's queue. Never shows a traceback; the error keeps its cause.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import sysconfig
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from asyncq.core.errors import AppImportError, ConfigurationError
 from asyncq.core.settings import Loaded
+
+if TYPE_CHECKING:  # brings asyncio: not into a supervisor's parent
+    from asyncq.core.registry import Registry
 
 _ROOM = str(Path(__file__).resolve().parents[1])
 
 
 def find_app(loaded: Loaded) -> str | None:
-    """The module to import: the setting `--app`, else `tasks` if there is a tasks.py in the folder, else None."""
+    """The app: the setting `--app`, else `tasks` if there is a tasks.py in the folder, else None."""
     if loaded.settings.app is not None:
         return loaded.settings.app
     return "tasks" if (loaded.folder / "tasks.py").is_file() else None
@@ -41,13 +45,35 @@ def resolve_app(loaded: Loaded) -> str:
     return app
 
 
-def import_app(name: str, folder: Path) -> ModuleType:
-    """Import the app with `folder` first on the module search path.
+def load_app(app: str, folder: Path) -> Registry:
+    """Import the app with `folder` first on the module search path. Returns the registry that it filled.
+
+    Args:
+        app: MODULE for the default registry, MODULE:NAME for the Registry of that name in it.
+        folder: Where the module lies.
 
     Raises:
-        AppImportError: there is no such module, or its own code failed; the sentence names the cause and the
-            innermost line of the user's code, `__cause__` holds the rest.
+        AppImportError: there is no such module or registry, its own code failed, or a payload's type cannot be
+            checked; the sentence names the cause and the innermost line of the user's code, `__cause__` holds the rest.
     """
+    from asyncq.core.registry import Registry, default_registry
+
+    name, _, attribute = app.partition(":")
+    module = _imported(name, folder)
+    registry = getattr(module, attribute, None) if attribute else default_registry
+    if not isinstance(registry, Registry):
+        raise AppImportError(
+            f"cannot load the app {app!r}: expected a Registry named {attribute!r} in {name}, "
+            f"found {'nothing' if registry is None else type(registry).__name__}"
+        )
+    try:
+        registry.check()
+    except ConfigurationError as error:
+        raise AppImportError(f"cannot load the app {app!r}: {error}") from error
+    return registry
+
+
+def _imported(name: str, folder: Path) -> ModuleType:
     place = str(folder)
     sys.path[:] = [place, *(entry for entry in sys.path if entry != place)]
     try:

@@ -31,7 +31,6 @@ from asyncq.cli.supervise import ChildArgs
 from asyncq.core import logs
 from asyncq.core.contact import Contact
 from asyncq.core.errors import EXIT_OK
-from asyncq.core.task import default_registry
 from asyncq.maintenance.keeper import Keeper, Maintenance
 from asyncq.metrics.recorder import Recorder
 from asyncq.supervisor.spawn import ChildContext
@@ -43,15 +42,15 @@ EMBEDDED_BOOT_S = 10.0
 def run_worker(context: ChildContext) -> int:
     """A worker process."""
     args = _begin(context, f"worker[{context.index}]")
-    queues = rooms.load_tasks(args.app, args.loaded.folder, args.settings, args.redis_url)
-    context.page.set_queues(queues)
-    recorder = Recorder(args.segment.region(context.page.index), default_registry)
+    work = rooms.load_work(args.app, args.loaded.folder, args.settings, args.redis_url)
+    context.page.set_queues(work.queues)
+    recorder = Recorder(args.segment.region(context.page.index), work.registry)
     gc.collect()
     gc.freeze()  # what was imported stays for good: the collector need not look at it again
     _await_embedded(args)
     return worker_main.run(
-        lambda: rooms.worker_life(args.settings, args.redis_url, queues, slot=context.page, observer=recorder),
-        on_ready=lambda: context.channel.send({"type": "ready", "queues": list(queues)}),
+        lambda: rooms.worker_life(args.settings, args.redis_url, work, slot=context.page, observer=recorder),
+        on_ready=lambda: context.channel.send({"type": "ready", "queues": list(work.queues)}),
         parent_fd=context.channel.fileno(),
     )
 

@@ -31,7 +31,7 @@ MAX_LETTERS: Final = 100_000  # no queue keeps more
 @json_option
 def dead_command(limit: int, as_json: bool, **flags: Any) -> None:
     """Show messages that were given up, the newest first. The queues are --queue, else those of the app."""
-    from asyncq.cli.redis_choice import reachable_redis
+    from asyncq.broker.choice import reachable_redis
 
     loaded = loaded_from(flags)
     queues = queues_of(loaded)

@@ -54,8 +54,8 @@ def enqueue_command(task: str, payload: str | None, count: int, bulk: str | None
 
 
 def _messages(task: str, payloads: Iterable[Any], limit_bytes: int) -> Iterator[IdAndBytes]:
-    from asyncq.client.envelope import create_task  # bring uuid and orjson: only when it runs
     from asyncq.core import codec
+    from asyncq.core.envelope import create_task  # bring uuid and orjson: only when it runs
 
     for number, payload in enumerate(payloads, 1):
         message = create_task(task, payload)
@@ -66,10 +66,10 @@ def _messages(task: str, payloads: Iterable[Any], limit_bytes: int) -> Iterator[
 
 
 def _enqueue(messages: Iterator[IdAndBytes], queue: str, loaded: Loaded, report: Report) -> None:
+    from asyncq.broker.choice import reachable_redis
     from asyncq.broker.connection import ConnectionSettings  # bring redis-py: only when it runs
-    from asyncq.broker.producer import PUSH_CHUNK
+    from asyncq.broker.pushes import PUSH_CHUNK
     from asyncq.broker.redis_sync import SyncProducer
-    from asyncq.cli.redis_choice import reachable_redis
 
     try:
         with contextlib.closing(SyncProducer(ConnectionSettings(reachable_redis(loaded).url))) as producer:

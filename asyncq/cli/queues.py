@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from typing import TYPE_CHECKING
 
-from asyncq.cli.app import find_app, import_app
+from asyncq.cli.app import find_app, load_app
 from asyncq.core.errors import ConfigurationError
 from asyncq.core.settings import Loaded
+
+if TYPE_CHECKING:  # brings asyncio
+    from asyncq.core.registry import Registry
 
 
 def queue_of(task: str, loaded: Loaded) -> str:
@@ -26,10 +30,10 @@ def queue_of(task: str, loaded: Loaded) -> str:
         raise ConfigurationError(f"--queue: expected one queue to enqueue on, found {', '.join(named)}")
     if named:
         return named[0]
-    from asyncq.core.task import DEFAULT_QUEUE, default_registry  # brings asyncio: only when needed
+    from asyncq.core.task import DEFAULT_QUEUE  # brings asyncio: only when needed
 
-    _import_app(loaded)
-    return default_registry[task].queue if task in default_registry else DEFAULT_QUEUE
+    registry = _registry(loaded)
+    return registry[task].queue if task in registry else DEFAULT_QUEUE
 
 
 def queues_of(loaded: Loaded) -> tuple[str, ...]:
@@ -40,14 +44,15 @@ def queues_of(loaded: Loaded) -> tuple[str, ...]:
     """
     if loaded.settings.queues:
         return loaded.settings.queues
-    from asyncq.core.task import default_registry  # see above
-
-    _import_app(loaded)
-    return tuple(default_registry.queues())
+    return tuple(_registry(loaded).queues())
 
 
-def _import_app(loaded: Loaded) -> None:
+def _registry(loaded: Loaded) -> Registry:
+    """Of the app; an empty one where there is none."""
+    from asyncq.core.registry import Registry  # see above
+
     app = find_app(loaded)
-    if app is not None:
-        with contextlib.redirect_stdout(sys.stderr):
-            import_app(app, loaded.folder)
+    if app is None:
+        return Registry()
+    with contextlib.redirect_stdout(sys.stderr):
+        return load_app(app, loaded.folder)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
-from asyncq.cli.app import import_app
-from asyncq.cli.home import home
+from asyncq.cli.app import load_app
+from asyncq.client.home import home
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Observer, Slot
 from asyncq.core.nulls import NullObserver
+from asyncq.core.registry import Registry
 from asyncq.core.settings import Settings
 from asyncq.core.settlement import SettlementRules
-from asyncq.core.task import default_registry
 from asyncq.maintenance.keeper import Maintenance
 from asyncq.worker.main import Life
 from asyncq.worker.worker import Worker, WorkerSettings
@@ -28,8 +29,21 @@ from asyncq.worker.worker import Worker, WorkerSettings
 RENEWALS_PER_LEASE = 5
 
 
-def load_tasks(app: str, folder: Path, settings: Settings, redis_url: str) -> tuple[str, ...]:
-    """Import the app and say which queues are consumed: those asked for, else those of its tasks.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker process does.
+
+    Attributes:
+        registry: The tasks that it knows.
+        queues: What is consumed.
+    """
+
+    registry: Registry
+    queues: tuple[str, ...]
+
+
+def load_work(app: str, folder: Path, settings: Settings, redis_url: str) -> Work:
+    """Import the app; its queues are those asked for, else those of its tasks.
 
     What the app enqueues by itself goes to the same Redis under the same settings.
 
@@ -37,8 +51,8 @@ def load_tasks(app: str, folder: Path, settings: Settings, redis_url: str) -> tu
         AppImportError: the app cannot be imported.
     """
     home.move(redis_url, settings)
-    import_app(app, folder)
-    return settings.queues or tuple(default_registry.queues())
+    registry = load_app(app, folder)
+    return Work(registry, settings.queues or tuple(registry.queues()))
 
 
 def make_broker(settings: Settings, redis_url: str, role: str) -> RedisBroker:
@@ -59,26 +73,26 @@ def renew_s(settings: Settings) -> float:
 def make_worker(
     broker: RedisBroker,
     settings: Settings,
-    queues: Sequence[str],
+    work: Work,
     slot: Slot | None = None,
     observer: Observer | None = None,
 ) -> Worker:
     """A worker of the registered tasks."""
     told = WorkerSettings(
-        queues=queues,
+        queues=work.queues,
         consumers=settings.per_proc,
         at_most_once=settings.delivery == "at-most-once",
         max_message_bytes=settings.max_message_bytes,
         renew_s=renew_s(settings),
         rules=SettlementRules(unknown_task_park_s=settings.unknown_task_park_s),
     )
-    return Worker(broker, default_registry, told, slot=slot, observer=observer, rng=Random())
+    return Worker(broker, work.registry, told, slot=slot, observer=observer, rng=Random())
 
 
 def worker_life(
     settings: Settings,
     redis_url: str,
-    queues: Sequence[str],
+    work: Work,
     *,
     slot: Slot | None = None,
     observer: Observer | None = None,
@@ -89,14 +103,14 @@ def worker_life(
     Args:
         settings: Of the command.
         redis_url: Where Redis answers.
-        queues: What is consumed.
+        work: The tasks and the queues.
         slot: This process's page in the supervisor's shared memory.
         observer: Is told what happens to tasks.
         alone: Nobody supervises, so that it promotes and reaps by itself.
     """
     broker = make_broker(settings, redis_url, "worker")
-    worker = make_worker(broker, settings, queues, slot, observer)
-    return Life(worker=worker, service=_maintain(broker, queues) if alone else None, close=broker.close)
+    worker = make_worker(broker, settings, work, slot, observer)
+    return Life(worker=worker, service=_maintain(broker, work.queues) if alone else None, close=broker.close)
 
 
 def _maintain(broker: RedisBroker, queues: Sequence[str]) -> asyncio.Future[None]:

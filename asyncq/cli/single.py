@@ -6,9 +6,9 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
+from asyncq.broker.choice import RedisChoice
 from asyncq.broker.embedded import start
 from asyncq.cli import output, rooms
-from asyncq.cli.redis_choice import RedisChoice
 from asyncq.core import logs
 from asyncq.core.settings import Loaded, Settings
 from asyncq.worker import main as worker_main
@@ -19,13 +19,13 @@ log = logging.getLogger("asyncq.worker")
 def run_here(loaded: Loaded, app: str, choice: RedisChoice) -> int:
     """Run until a signal ends it. An embedded Redis lives as long."""
     settings = loaded.settings
-    queues = rooms.load_tasks(app, loaded.folder, settings, choice.url)
+    work = rooms.load_work(app, loaded.folder, settings, choice.url)
     with contextlib.ExitStack() as stack:
         if choice.plan is not None:
             stack.enter_context(start(choice.plan))
-        _say(app, settings, queues, choice)
+        _say(app, settings, work.queues, choice)
         return worker_main.run(
-            lambda: rooms.worker_life(settings, choice.url, queues, alone=True),
+            lambda: rooms.worker_life(settings, choice.url, work, alone=True),
             deadlines=worker_main.Deadlines(drain_s=settings.drain_timeout_s, cancel_s=settings.cancel_timeout_s),
         )
 

@@ -27,7 +27,7 @@ _HEADS = ("queue", "ready", "scheduled", "due", "in flight", "dead", "workers", 
 @json_option
 def stats_command(watch: float | None, as_json: bool, **flags: Any) -> None:
     """Show how many messages wait, run and lie dead. The queues are --queue, else those of the app, else task_queue."""
-    from asyncq.cli.redis_choice import reachable_redis
+    from asyncq.broker.choice import reachable_redis
 
     loaded = loaded_from(flags)
     queues = queues_of(loaded)

@@ -12,10 +12,10 @@ import socket
 from dataclasses import dataclass
 
 import asyncq
+from asyncq.broker.choice import RedisChoice, resolve_redis
 from asyncq.broker.embedded_plan import EmbeddedPlan
 from asyncq.cli import output
 from asyncq.cli.app import resolve_app
-from asyncq.cli.redis_choice import RedisChoice, resolve_redis
 from asyncq.core import logs
 from asyncq.core.cpus import usable_cpus
 from asyncq.core.errors import ConfigurationError, PortBusyError

@@ -43,8 +43,8 @@ def _packages() -> dict[str, str | None]:
 
 def _server(loaded: Loaded) -> str | None:
     """Make and version of the server; None, and a line of talk, if it cannot be reached."""
+    from asyncq.broker.choice import reachable_redis
     from asyncq.broker.server_version import server_version  # brings redis-py: only when it runs
-    from asyncq.cli.redis_choice import reachable_redis
 
     try:
         return server_version(reachable_redis(loaded).url)

@@ -16,6 +16,7 @@ import orjson
 from asyncq.core.errors import ConfigurationError, MessageDecodeError, MessageTooLargeError
 from asyncq.core.message import MAX_NAME_CHARS, REQUIRED_FIELDS, Message
 from asyncq.core.number import is_number, is_whole
+from asyncq.core.payload import plain
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 
@@ -96,8 +97,8 @@ def encode(fields: Mapping[str, Any], limit_bytes: int = MAX_MESSAGE_BYTES) -> b
     """Write one message as a producer. Refuses what `decode` would refuse.
 
     Args:
-        fields: The JSON object; dataclasses, datetimes and UUIDs inside the payload are written by orjson, NaN and
-            infinity as null.
+        fields: The JSON object. Inside the payload, dataclasses, datetimes, UUIDs, msgspec Structs, pydantic models,
+            Decimals, sets and bytes (base64) are written as JSON; NaN and infinity as null.
         limit_bytes: Refuse anything larger; default 1 MiB.
 
     Raises:
@@ -108,7 +109,7 @@ def encode(fields: Mapping[str, Any], limit_bytes: int = MAX_MESSAGE_BYTES) -> b
     if fault:
         raise ConfigurationError(f"this is no message: {fault}")
     try:
-        raw = orjson.dumps(fields if isinstance(fields, dict) else dict(fields))
+        raw = orjson.dumps(fields if isinstance(fields, dict) else dict(fields), default=plain)
     except orjson.JSONEncodeError as error:
         raise ConfigurationError(_unsayable(error)) from None
     if len(raw) > limit_bytes:

@@ -1,17 +1,19 @@
 """Doors: the small interfaces through which rooms reach each other. No code, only promises.
 
-`broker` implements Broker, Registration, Popper and Inspector; `supervisor` implements Slot; `metrics` implements
-Observer. Worker, maintenance and admin receive them as arguments and so never see Redis or shared memory.
+`broker` implements Broker, Registration, Popper and Inspector; `client` implements Enqueuer; `supervisor` implements
+Slot; `metrics` implements Observer. Worker, maintenance and admin receive them as arguments and so never see Redis or
+shared memory.
 Unless said otherwise every coroutine raises BrokerUnavailableError (trying again can help) or
 BrokerRefusedError (it cannot), and never retries by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from asyncq.core.envelope import Envelope, Handle
 from asyncq.core.settlement import Settlement
 
 
@@ -189,6 +191,21 @@ class Broker(Protocol):
 
     async def close(self) -> None:
         """Close every connection. No Redis call."""
+
+
+class Enqueuer(Protocol):
+    """Puts messages on queues, from whatever event loop it is called in."""
+
+    async def enqueue(self, envelope: Envelope) -> Handle:
+        """Put one message on its queue. Cost: 1 RPUSH; 1 script if it is delayed or retry-safe.
+
+        Raises:
+            OutcomeUnknownError: sent, and the reply was lost.
+            MessageTooLargeError, ConfigurationError: refused before it was sent.
+        """
+
+    async def enqueue_many(self, envelopes: Iterable[Envelope]) -> list[Handle]:
+        """Put many messages on their queues, in order. Cost: 1 RPUSH or script per thousand and queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

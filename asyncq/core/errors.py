@@ -11,6 +11,7 @@ An error writes its own sentence once: what was expected, what came, what to do.
     |   `-- UnknownTaskError          no handler has this name
     |-- MessageError                                                                              exit 2
     |   |-- MessageDecodeError        the bytes are not a message
+    |   |-- PayloadError              the payload is not what the handler's annotation asks for
     |   `-- MessageTooLargeError      a producer tried to enqueue more than the limit
     |-- BrokerError
     |   |-- BrokerUnavailableError    Redis cannot be reached or is busy: trying again can help   exit 69
@@ -86,6 +87,13 @@ class MessageError(AsyncqError):
 
 class MessageDecodeError(MessageError):
     """The bytes are not a message; the text says what is wrong."""
+
+
+class PayloadError(MessageError):
+    """A payload does not fit the annotation of its handler."""
+
+    def __init__(self, expected: str, fault: str) -> None:
+        super().__init__(f"the payload does not fit {expected}: {fault}")
 
 
 class MessageTooLargeError(MessageError):

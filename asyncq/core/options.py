@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any, TypedDict
 
 from asyncq.core.errors import ConfigurationError
 from asyncq.core.number import is_number, is_whole
@@ -37,6 +39,29 @@ class TaskOptions:
         _expect(is_whole(attempts) and attempts >= 1, "max_attempts", "a whole number, 1 or more", attempts)
         _expect(is_number(timeout_s) and timeout_s >= 0, "timeout_s", "0 or more seconds", timeout_s)
         _expect(isinstance(self.retry, RetryPolicy), "retry", "a RetryPolicy", self.retry)
+
+
+class TaskOptionsIn(TypedDict, total=False):
+    """The same for type checkers: what `@task` takes as keyword arguments."""
+
+    queue: str | None
+    max_attempts: int
+    timeout_s: float
+    retry: RetryPolicy
+
+
+def refuse_unknown(who: str, given: Iterable[str], known: type[Any]) -> None:
+    """Refuse an option that is no field of the dataclass `known`.
+
+    Args:
+        who: Begins the sentence, for example "task 'send'".
+        given: Names of options.
+        known: Says which there are.
+    """
+    names = [each.name for each in fields(known)]
+    for option in given:
+        if option not in names:
+            raise ConfigurationError(f"{who}: unknown option {option!r}; the options are {', '.join(names)}")
 
 
 def _expect(good: bool, option: str, expected: str, found: object) -> None:

@@ -20,6 +20,7 @@ class Kind(Enum):
     DISCARDED = "discarded"
     MALFORMED = "malformed"
     UNKNOWN_TASK = "unknown_task"
+    REJECTED = "rejected"
     EXPIRED = "expired"
     RELEASED = "released"
 

@@ -23,7 +23,7 @@ _SIZE: Final = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)?")
 # of what a double of Lua holds exactly. Longer than that nobody waits: it is a mistake.
 _LONGEST_DAYS: Final = 3660
 _WHOLE: Final = re.compile(r"[0-9]+")
-_MODULE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_MODULE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
 _URL_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 
@@ -160,5 +160,5 @@ def _redis_url(raw: object) -> str:
 
 
 NAMES: Final = Parser(f"queue names ({QUEUE_NAME_RULE}), separated by commas", _names, "NAME")
-MODULE: Final = Parser("a module name such as tasks or shop.tasks (no .py, no path)", _module, "MODULE")
+MODULE: Final = Parser("a module name such as tasks, shop.tasks or shop.tasks:registry (no .py, no path)", _module, "MODULE")
 REDIS_URL: Final = Parser("a URL such as redis://host:6379/0, rediss://... or unix:///...", _redis_url, "URL")

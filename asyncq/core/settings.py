@@ -100,7 +100,13 @@ def _row(name: str, key: str, parser: parse.Parser, default: Any, text: str, **m
 _SECONDS: Final = {"unit": "s"}
 
 CATALOGUE: Final[tuple[Setting, ...]] = (
-    _row("app", "app", parse.MODULE, None, "Module that registers tasks; default: tasks, if there is a tasks.py."),
+    _row(
+        "app",
+        "app",
+        parse.MODULE,
+        None,
+        "Module that registers tasks, or MODULE:REGISTRY; default: tasks, if there is a tasks.py.",
+    ),
     _row("queues", "queue", parse.NAMES, (), "Queue to work on; default: those of the registered tasks."),
     _row("procs", "procs", parse.auto_or_whole(1, 1024), "auto", "Worker processes; auto: one per usable CPU."),
     _row("per_proc", "per-proc", parse.whole(1, 100_000), 50, "Tasks running at once in each process."),

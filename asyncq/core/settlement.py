@@ -19,6 +19,9 @@ MAX_ERRORS_KEPT: Final = 3
 MAX_TRACEBACK_CHARS: Final = 8_000
 UNKNOWN_TASK_RECHECK_S: Final = 5.0
 
+# Ends of an attempt that no repetition mends; each is the dead letter's reason, too.
+_GIVEN_UP: Final = frozenset({Kind.DISCARDED, Kind.EXPIRED, Kind.REJECTED})
+
 
 @dataclass(frozen=True, slots=True)
 class Complete:
@@ -39,7 +42,7 @@ class DeadLetter:
     """The message is given up and kept for people.
 
     Attributes:
-        reason: One of the reasons of the protocol: malformed, unknown_task, exhausted, expired, discarded, ...
+        reason: One of the reasons of the protocol: malformed, rejected, unknown_task, exhausted, ...
         details: Written beside the raw bytes: error, error_type, traceback, attempt, name, id.
     """
 
@@ -101,10 +104,8 @@ def settle_for(
         return Reschedule(outcome.delay_s or 0.0, _unparked(raw, message), counted=False)
     if kind is Kind.UNKNOWN_TASK:
         return _park_or_bury(outcome, raw, message, rules, now_s)
-    if kind is Kind.DISCARDED:
-        return DeadLetter("discarded", _details(outcome, message))
-    if kind is Kind.EXPIRED:
-        return DeadLetter("expired", _details(outcome, message))
+    if kind in _GIVEN_UP:
+        return DeadLetter(kind.value, _details(outcome, message))
     return _retry_or_bury(outcome, raw, message, options, now_s, rng)
 
 

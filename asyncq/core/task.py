@@ -1,23 +1,33 @@
-"""Task and Registry: which handler runs a message of a given name, and the `@task` decorator.
+"""Task: a name, the handler that runs its messages, and how its messages are enqueued.
 
-Filled when the app module is imported, read by the executor. Registering has no other effect: no I/O, no loop.
+Made by a Registry when the app module is imported, read by the executor, called by whoever wants work done. Making one
+has no effect: no I/O, no loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
+import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, Generic, Self, TypeVar, Unpack
 
-from asyncq.core.errors import ConfigurationError, DuplicateTaskError, UnknownTaskError
+from asyncq.core import outbox
+from asyncq.core.envelope import Envelope, Handle, Using, UsingOptions
+from asyncq.core.errors import ConfigurationError
 from asyncq.core.message import MAX_NAME_CHARS
-from asyncq.core.options import TaskOptions
+from asyncq.core.options import TaskOptions, refuse_unknown
+from asyncq.core.payload import Read, reader_of
 
 DEFAULT_QUEUE: Final = "task_queue"
 
 Handler = Callable[..., Any]
+
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +49,11 @@ class Attempt:
     max_attempts: int
 
 
-class Task:
-    """A registered name, its handler and its options; awaiting `task(payload)` runs the handler here and now.
+class Task(Generic[Payload, Result]):
+    """A registered name, its handler and its options.
+
+    Awaiting `task(payload)` runs the handler here and now; `await task.enqueue(payload)` puts a message on the task's
+    queue, in the Redis of this process (see `asyncq.simple.use_redis`).
 
     Attributes:
         name: What a message calls it.
@@ -50,10 +63,8 @@ class Task:
         wants_attempt: True if the handler has a second parameter called `attempt`.
     """
 
-    __slots__ = ("__dict__", "__name__", "__wrapped__", "handler", "is_async", "name", "options", "wants_attempt")
-
     def __init__(self, name: str, handler: Handler, options: TaskOptions | None = None) -> None:
-        _check_name(name)
+        check_name(name)
         if not callable(handler):
             raise ConfigurationError(f"task {name!r}: expected a function, found {type(handler).__name__}")
         if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
@@ -65,23 +76,84 @@ class Task:
             getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__ is a handler too
         )
         self.wants_attempt = _wants_attempt(handler)
+        self._using = Using()
         self.__name__ = getattr(handler, "__name__", name)
         self.__doc__ = getattr(handler, "__doc__", None)
         self.__wrapped__ = handler
 
     @property
     def queue(self) -> str:
-        return self.options.queue or DEFAULT_QUEUE
+        """Where its messages are put."""
+        return self._using.queue or self.options.queue or DEFAULT_QUEUE
 
-    async def __call__(self, payload: Any, *args: Any) -> Any:
-        """Run the handler with this payload, a `def` handler in a thread. No retry, no Redis."""
+    @cached_property
+    def read(self) -> Read | None:
+        """What makes the handler's argument of a decoded payload; None when it is handed over as it is.
+
+        Found on first use, not at registration: an annotation may name a type that its module defines later.
+
+        Raises:
+            ConfigurationError: the annotation cannot be checked.
+        """
+        return reader_of(self.handler, self.name)
+
+    async def __call__(self, payload: Payload, *args: Any) -> Result:
+        """Run the handler with this payload, a `def` handler in a thread. No validation, no retry, no Redis."""
         if self.is_async:
-            return await self.handler(payload, *args)
+            return await self.handler(payload, *args)  # type: ignore[no-any-return] # what it was registered with
         result = await asyncio.to_thread(self.handler, payload, *args)
-        return await result if inspect.isawaitable(result) else result
+        return await result if inspect.isawaitable(result) else result  # type: ignore[no-any-return]
+
+    def using(self, **options: Unpack[UsingOptions]) -> Self:
+        """The same task with other options for what is enqueued through it; see `asyncq.core.envelope.Using`.
+
+        For example `await send.using(delay_s=60, queue="bulk").enqueue(payload)`. The registered task stays as it is.
+
+        Raises:
+            ConfigurationError: an unknown or wrong option.
+        """
+        refuse_unknown(f"task {self.name!r}", options, Using)
+        other = copy.copy(self)
+        other._using = dataclasses.replace(self._using, **options)
+        return other
+
+    def envelope(self, payload: Payload) -> Envelope:
+        """A new message of this task, to be enqueued by a client. No Redis call.
+
+        Args:
+            payload: What the handler gets: anything JSON can say, a dataclass, a msgspec Struct or a pydantic model.
+        """
+        return self._using.envelope(self.name, self.queue, payload)
+
+    async def enqueue(self, payload: Payload) -> Handle:
+        """Put one message on the queue. Works from many event loops in turn, and after a fork.
+
+        Cost: 1 RPUSH; with `delay_s` or `retry_safe` 1 script. Raises as `asyncq.client.client.Client.enqueue`.
+        """
+        return await outbox.enqueuer().enqueue(self.envelope(payload))
+
+    async def enqueue_many(self, payloads: Iterable[Payload]) -> list[Handle]:
+        """Put one message per payload on the queue, in order; each thousand is enqueued as a whole or not at all.
+
+        Cost: 1 RPUSH per thousand. Raises as `asyncq.client.client.Client.enqueue_many`.
+        """
+        return await outbox.enqueuer().enqueue_many(map(self.envelope, payloads))
 
     def __repr__(self) -> str:
-        return f"<Task {self.name!r} {_where(self.handler)}>"
+        return f"<Task {self.name!r} {place_of(self.handler)}>"
+
+
+def check_name(name: object) -> None:
+    """Refuse with a sentence what cannot be a task's name."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS:
+        raise ConfigurationError(
+            f'@task: expected a name of 1 to {MAX_NAME_CHARS} characters as in @task("send_email"), found {name!r}'
+        )
+
+
+def place_of(handler: Handler) -> str:
+    """Where a handler is defined, for sentences: module and qualified name."""
+    return f"{getattr(handler, '__module__', '?')}.{getattr(handler, '__qualname__', repr(handler))}"
 
 
 def _wants_attempt(handler: Handler) -> bool:
@@ -90,85 +162,3 @@ def _wants_attempt(handler: Handler) -> bool:
     except (TypeError, ValueError):  # builtins without a signature
         return False
     return any(it.name == "attempt" and it.kind in (it.POSITIONAL_ONLY, it.POSITIONAL_OR_KEYWORD) for it in second)
-
-
-def _where(handler: Handler) -> str:
-    return f"{getattr(handler, '__module__', '?')}.{getattr(handler, '__qualname__', repr(handler))}"
-
-
-class Registry(MutableMapping[str, Task]):
-    """Task name to Task. A bare function may be assigned: `registry["name"] = handler`."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[str, Task] = {}
-
-    def task(self, name: str, **options: Any) -> Callable[[Handler], Task]:
-        """Decorator: register a handler under `name`.
-
-        Args:
-            name: What messages call it.
-            **options: Fields of TaskOptions.
-
-        Raises:
-            ConfigurationError: no name, an unknown or wrong option.
-            DuplicateTaskError: another handler already has this name.
-        """
-        _check_name(name)
-        checked = _checked_options(name, options)
-
-        def register(handler: Handler) -> Task:
-            new = Task(name, handler, checked)
-            old = self._tasks.get(name)
-            if old is not None and _where(old.handler) != _where(handler):
-                raise DuplicateTaskError(name, _where(old.handler), _where(handler))
-            self._tasks[name] = new
-            return new
-
-        return register
-
-    def queues(self) -> list[str]:
-        """The queues of the registered tasks, in order of registration; `task_queue` if there is none."""
-        return list(dict.fromkeys(task.queue for task in self._tasks.values())) or [DEFAULT_QUEUE]
-
-    def lookup(self) -> Callable[[str], Task | None]:
-        """The fastest way to ask for a task again and again (a bound dict method)."""
-        return self._tasks.get
-
-    def __getitem__(self, name: str) -> Task:
-        try:
-            return self._tasks[name]
-        except KeyError:
-            raise UnknownTaskError(name) from None
-
-    def __setitem__(self, name: str, handler: Task | Handler) -> None:
-        self._tasks[name] = handler if isinstance(handler, Task) else Task(name, handler)
-
-    def __delitem__(self, name: str) -> None:
-        del self._tasks[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tasks)
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS:
-        raise ConfigurationError(
-            f'@task: expected a name of 1 to {MAX_NAME_CHARS} characters as in @task("send_email"), found {name!r}'
-        )
-
-
-def _checked_options(name: str, options: dict[str, Any]) -> TaskOptions:
-    unknown = set(options) - set(TaskOptions.__dataclass_fields__)
-    if unknown:
-        raise ConfigurationError(
-            f"task {name!r}: unknown option {sorted(unknown)[0]!r}; "
-            f"the options are {', '.join(TaskOptions.__dataclass_fields__)}"
-        )
-    return TaskOptions(**options)
-
-
-default_registry: Final = Registry()
-task = default_registry.task

@@ -24,7 +24,7 @@ from asyncq.worker.turns import Turns
 log = logging.getLogger("asyncq.worker")
 
 _DEFAULT_OPTIONS = TaskOptions()
-_NOT_RUN = frozenset({Kind.MALFORMED, Kind.UNKNOWN_TASK, Kind.EXPIRED})
+_NOT_RUN = frozenset({Kind.MALFORMED, Kind.UNKNOWN_TASK, Kind.EXPIRED, Kind.REJECTED})
 
 
 class Consumer:

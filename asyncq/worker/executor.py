@@ -1,7 +1,7 @@
-"""One attempt as a pipeline of named steps: decode, resolve, check, call. Ends in an Outcome, never in an exception.
+"""One attempt as a pipeline of named steps: decode, resolve, check, read, call.
 
-Called by the consumer for every message. Knows nothing of queues' storage, retries or settlement. A handler that
-does not suspend costs no turn of the event loop.
+Ends in an Outcome, never in an exception. Called by the consumer for every message. Knows nothing of queues' storage,
+retries or settlement. A handler that does not suspend costs no turn of the event loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from asyncq.core import clock, codec
-from asyncq.core.errors import Discard, MessageDecodeError, Retry, Snooze, TaskControl
+from asyncq.core.errors import Discard, MessageDecodeError, PayloadError, Retry, Snooze, TaskControl
 from asyncq.core.message import Message
 from asyncq.core.outcome import SUCCEEDED, Kind, Outcome
 from asyncq.core.task import Attempt, Task
@@ -32,7 +32,7 @@ class Executor:
         threads: Where `def` handlers run.
     """
 
-    def __init__(self, lookup: Callable[[str], Task | None], threads: Threads) -> None:
+    def __init__(self, lookup: Callable[[str], Task[Any, Any] | None], threads: Threads) -> None:
         self._lookup = lookup
         self._threads = threads
 
@@ -54,9 +54,19 @@ class Executor:
             return Outcome(kind=Kind.UNKNOWN_TASK, error=f"no task named {message.name!r} is registered here")
         if len(message.fields) > 4 and _is_expired(message):
             return Outcome(kind=Kind.EXPIRED, error=f"expired at {message.expires_at}")
-        return await self._call(task, message, queue, running)
+        payload = message.payload
+        if task.read is not None:
+            try:
+                payload = task.read(payload)
+            except PayloadError as error:
+                return Outcome(kind=Kind.REJECTED, error_type="PayloadError", error=_one_line(error))
+            except Exception as error:  # noqa: BLE001 - fence: a model's own validators are user code
+                return _failed(Kind.FAILED, error)
+        return await self._call(task, message, payload, queue, running)
 
-    async def _call(self, task: Task, message: Message, queue: str, running: Running) -> Outcome:
+    async def _call(
+        self, task: Task[Any, Any], message: Message, payload: Any, queue: str, running: Running
+    ) -> Outcome:
         """The handler under its time limit; whatever it raises becomes an Outcome."""
         limit_s = message.timeout_s
         if limit_s is None:
@@ -64,9 +74,9 @@ class Executor:
         running.begin(clock.mono_s() + limit_s if limit_s else math.inf)
         try:
             if task.is_async and not task.wants_attempt:
-                await task.handler(message.payload)  # the common case does without one more coroutine
+                await task.handler(payload)  # the common case does without one more coroutine
             else:
-                await self._invoke(task, message.payload, _attempt(task, message, queue))
+                await self._invoke(task, payload, _attempt(task, message, queue))
         except asyncio.CancelledError as error:
             if running.ended_by_others():
                 raise  # somebody else ends the whole consumer
@@ -83,7 +93,7 @@ class Executor:
             return _interrupted(running, None, limit_s)
         return SUCCEEDED  # also when its release was asked for: it finished first, to run it again would be wrong
 
-    async def _invoke(self, task: Task, payload: Any, attempt: Attempt) -> None:
+    async def _invoke(self, task: Task[Any, Any], payload: Any, attempt: Attempt) -> None:
         if task.is_async:
             await task.handler(payload, attempt)
             return
@@ -96,7 +106,7 @@ def _is_expired(message: Message) -> bool:
     return message.expires_at is not None and message.expires_at <= clock.wall_s()
 
 
-def _attempt(task: Task, message: Message, queue: str) -> Attempt:
+def _attempt(task: Task[Any, Any], message: Message, queue: str) -> Attempt:
     return Attempt(
         id=message.id,
         name=task.name,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import Any
 
 from asyncq.core.message import Message
 from asyncq.core.outcome import Kind
@@ -35,7 +36,7 @@ class Running:
         self.deadline_mono = math.inf
         self.cancelled_as: Kind | None = None
         self.message: Message | None = None
-        self.task: Task | None = None
+        self.task: Task[Any, Any] | None = None
 
     def begin(self, deadline_mono: float) -> None:
         """User code is about to run."""

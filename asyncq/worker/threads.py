@@ -25,7 +25,7 @@ class Threads:
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
 
-    async def run(self, task: Task, payload: Any, attempt: Attempt) -> Any:
+    async def run(self, task: Task[Any, Any], payload: Any, attempt: Attempt) -> Any:
         """Run a `def` handler to its end and return what it returns or raise what it raises.
 
         Also when the awaiting consumer is cancelled meanwhile: that is only to be seen in its Running.

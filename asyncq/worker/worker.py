@@ -19,8 +19,8 @@ from asyncq.core.doors import Broker, Observer, Slot
 from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.core.nulls import NullObserver, NullSlot
 from asyncq.core.outcome import Kind
+from asyncq.core.registry import Registry
 from asyncq.core.settlement import SettlementRules
-from asyncq.core.task import Registry
 from asyncq.worker.consumer import Consumer
 from asyncq.worker.deadlines import tick
 from asyncq.worker.executor import Executor

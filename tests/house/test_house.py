@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
 }
 # Third parties, and the modules of the room that may use them.
 THIRD_PARTIES: dict[str, dict[str, set[str]]] = {
-    "core": {"orjson": {"codec"}},
+    "core": {"orjson": {"codec"}, "msgspec": {"payload"}},
     "broker": {"redis": set(), "hiredis": set()},
     "metrics": {"prometheus_client": {"exposition"}},
     "worker": {"uvloop": {"main"}},

@@ -14,7 +14,8 @@ import redis
 import asyncq
 from asyncq import simple
 from asyncq.core.errors import ConfigurationError, MessageTooLargeError
-from asyncq.core.task import Registry, Task
+from asyncq.core.registry import Registry
+from asyncq.core.task import Task
 from tests.support.states import until, wait_until
 
 PROGRAM = Path(__file__).with_name("article_program.py")

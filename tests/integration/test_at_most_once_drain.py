@@ -8,7 +8,7 @@ import redis
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.codec import decode, encode
-from asyncq.core.task import Registry
+from asyncq.core.registry import Registry
 from asyncq.worker.worker import Worker, WorkerSettings
 from tests.support.states import until
 

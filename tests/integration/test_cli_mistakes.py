@@ -121,7 +121,7 @@ def test_embedded_server_that_cannot_be_run_is_refused(tmp_path):
         ("import json\ndef read():\n    json.loads('{')\nread()\n", ("JSONDecodeError", "shop.py:3)")),
         ("import sys\nsys.exit('not today')\n", ("SystemExit: not today", "shop.py:2)")),
         (
-            "from asyncq.core.task import default_registry as r\n@r.task('a', colour=1)\ndef a(p): ...\n",
+            "from asyncq.core.registry import default_registry as r\n@r.task('a', colour=1)\ndef a(p): ...\n",
             ("unknown option 'colour'", "shop.py:2)"),
         ),
     ],

@@ -20,7 +20,7 @@ from tests.support.commands import NOBODY, asyncq, clean_environ, start_asyncq
 from tests.support.states import wait_until
 
 TASKS = """
-from asyncq.core.task import default_registry
+from asyncq.core.registry import default_registry
 print("user code prints at import")
 @default_registry.task("track", queue="analytics")
 async def track(payload): ...

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from asyncq.core.task import default_registry
+from asyncq.core.registry import default_registry
 from examples.signup.ledger import is_flaky
 from examples.signup.make_events import EVENTS_FILE
 from examples.signup.outgoing import close_outgoing

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from asyncq.core.errors import PortBusyError
-from asyncq.core.task import default_registry
+from asyncq.core.registry import default_registry
 from examples.signup import tasks
 from examples.signup.ledger import Ledger, is_flaky
 from examples.signup.make_events import EVENTS_FILE

@@ -1,6 +1,7 @@
 -- prelude: helpers that stand before every script. No script of its own.
 -- Redis refuses at maxmemory a script whose FIRST write may grow memory and lets everything after a shrinking first
--- write through: each script therefore begins its writes with DEL, HDEL, LPOP or ZREM, even of a missing key.
+-- write through: each script but `enqueue` therefore begins its writes with DEL, HDEL, LPOP or ZREM, even of a missing
+-- key.
 -- Redis undoes nothing of what a script wrote before it failed: whoever moves messages reads every key it is going to
 -- write before its first write, or asks for its size (`guard`), so that a key of another type fails before anything has
 -- left its place.
@@ -20,6 +21,17 @@ local function to_head(queue, raws)
     for k = last, math.max(last - 499, 1), -1 do part[#part + 1] = raws[k] end
     redis.call('LPUSH', queue, unpack(part))
     last = last - 500
+  end
+end
+
+-- A message waits until Redis' clock + delay. If nothing is due earlier, the due list rings whoever waits to promote.
+local function schedule(scheduled, payloads, due, unique, delay_ms, raw)
+  redis.call('HSET', payloads, unique, raw)
+  redis.call('ZADD', scheduled, now_ms() + delay_ms, unique)
+  if redis.call('ZRANGE', scheduled, 0, 0)[1] == unique then
+    redis.call('RPUSH', due, 1)
+    redis.call('LTRIM', due, -1, -1)
+    redis.call('PEXPIRE', due, 60000)
   end
 end
 

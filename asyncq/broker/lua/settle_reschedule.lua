@@ -4,17 +4,10 @@
 -- Returns 1 done, 0 not ours any more: nothing was changed.
 -- Fenced by the in-flight record: HDEL first, and on only if the token was there. With an empty token the HDEL of a
 -- field that never exists is the harmless first write. One script for both, so that a retry is one thing.
--- Due = Redis' clock + delay. If nothing is due earlier, the due list rings whoever waits to promote.
 -- Cost O(log scheduled).
 redis.call('ZCARD', KEYS[2])  -- guard
 redis.call('HLEN', KEYS[3])  -- guard
 redis.call('LLEN', KEYS[4])  -- guard
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 and ARGV[1] ~= '' then return 0 end
-redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
-redis.call('ZADD', KEYS[2], now_ms() + tonumber(ARGV[3]), ARGV[2])
-if redis.call('ZRANGE', KEYS[2], 0, 0)[1] == ARGV[2] then
-  redis.call('RPUSH', KEYS[4], 1)
-  redis.call('LTRIM', KEYS[4], -1, -1)
-  redis.call('PEXPIRE', KEYS[4], 60000)
-end
+schedule(KEYS[2], KEYS[3], KEYS[4], ARGV[2], tonumber(ARGV[3]), ARGV[4])
 return 1

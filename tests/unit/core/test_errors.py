@@ -16,6 +16,7 @@ CODES = {
     errors.MessageError: 2,
     errors.MessageDecodeError: 2,
     errors.MessageTooLargeError: 2,
+    errors.PayloadError: 2,
     errors.BrokerError: 69,
     errors.BrokerUnavailableError: 69,
     errors.BrokerRefusedError: 69,

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from asyncq.core.errors import ConfigurationError, DuplicateTaskError, Retry, Snooze, UnknownTaskError
+from asyncq.core.registry import Registry
 from asyncq.core.retry import RetryPolicy
-from asyncq.core.task import Handler, Registry, Task
+from asyncq.core.task import Handler, Task
 
 
 async def double(payload: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 from asyncq import Discard
 from asyncq.core.codec import decode
 from asyncq.core.errors import ConfigurationError
-from asyncq.core.task import default_registry
+from asyncq.core.registry import default_registry
 from examples.signup import content, tasks
 from examples.signup.event import problem_with, stamp
 from examples.signup.settings import read_downstreams

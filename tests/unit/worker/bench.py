@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asyncq.core.doors import Slot
-from asyncq.core.task import Registry
+from asyncq.core.registry import Registry
 from asyncq.worker.worker import Worker, WorkerSettings
 from tests.support.memory_broker import MemoryBroker
 

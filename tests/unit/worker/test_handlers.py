@@ -7,7 +7,7 @@ import pytest
 
 from asyncq.core.errors import Retry
 from asyncq.core.outcome import Kind
-from asyncq.core.task import Registry
+from asyncq.core.registry import Registry
 from asyncq.worker.executor import Executor
 from asyncq.worker.running import Running
 from asyncq.worker.threads import Threads

@@ -1,7 +1,7 @@
 """Which Redis a command talks to: the named one, the one on localhost, or the embedded one of the folder.
 
-Called once per command. A named one is never replaced by another. Starts nothing and prints nothing: the answer
-holds a sentence for people and, when a server would have to be started, the plan for it.
+Called once per command, and by clients that name none. A named one is never replaced by another. Starts nothing and
+prints nothing: the answer holds a sentence for people and, when a server would have to be started, the plan for it.
 """
 
 from __future__ import annotations

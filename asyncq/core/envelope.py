@@ -1,0 +1,155 @@
+"""Envelope: a message with its queue and how it is to be enqueued; Handle: what its sender keeps.
+
+Made by `Task.envelope`, or by hand around `create_task`; carried out by the clients. Pure but for the id and the clock.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict
+
+from asyncq.core import clock
+from asyncq.core.errors import ConfigurationError
+from asyncq.core.message import MAX_NAME_CHARS
+from asyncq.core.number import is_number, is_whole
+from asyncq.core.queue_name import hash_tag
+
+LONGEST_DELAY_S: Final = 3660 * 86_400.0
+
+
+def create_task(name: str, payload: Any) -> dict[str, Any]:
+    """The four fields of a new message.
+
+    Args:
+        name: A registered task.
+        payload: Anything JSON can say.
+
+    Returns: a plain dict, ready for `enqueue_task`; optional fields of the protocol may be added to it.
+    """
+    return {"id": str(uuid.uuid4()), "name": name, "payload": payload, "timestamp": clock.wall_s()}
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What the sender of a message keeps.
+
+    Attributes:
+        id: The message's id, as it stands in logs and dead letters.
+        queue: Where it was put.
+    """
+
+    id: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message to be enqueued, and how.
+
+    Attributes:
+        queue: Where it goes.
+        message: Its fields, as `create_task` makes them.
+        delay_s: Seconds until it is ready, on Redis' clock; 0 = at once.
+        retry_safe: Put it there once however often it is sent: a second message with the same id is ignored for ten
+            minutes. Costs a script and a key per message instead of a plain RPUSH.
+
+    Raises:
+        ConfigurationError: the delay is not from 0 to ten years.
+    """
+
+    queue: str
+    message: Mapping[str, Any]
+    delay_s: float = 0.0
+    retry_safe: bool = False
+
+    def __post_init__(self) -> None:
+        _expect_delay(self.delay_s)
+
+    @property
+    def handle(self) -> Handle:
+        """What the sender keeps."""
+        return Handle(self.message["id"], self.queue)
+
+
+class UsingOptions(TypedDict, total=False):
+    """What `Task.using` takes; see Using for meaning and defaults."""
+
+    queue: str
+    delay_s: float
+    max_attempts: int
+    timeout_s: float
+    expires_in_s: float
+    headers: Mapping[str, Any]
+    message_id: str
+    retry_safe: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Using:
+    """How messages of a task are enqueued; None leaves it to the task.
+
+    Attributes:
+        queue: Instead of the task's own.
+        delay_s: Seconds until the message is ready; default 0.
+        max_attempts: Instead of the task's own.
+        timeout_s: Instead of the task's own; 0 = no limit.
+        expires_in_s: Not started any more after so many seconds.
+        headers: Carried along.
+        message_id: Instead of a new UUID; with `retry_safe` the key by which a repetition is recognised.
+        retry_safe: See Envelope.
+    """
+
+    queue: str | None = None
+    delay_s: float = 0.0
+    max_attempts: int | None = None
+    timeout_s: float | None = None
+    expires_in_s: float | None = None
+    headers: Mapping[str, Any] | None = None
+    message_id: str | None = None
+    retry_safe: bool = False
+
+    def __post_init__(self) -> None:
+        if self.queue is not None:
+            hash_tag(self.queue)  # refuses what is no queue name
+        _expect_delay(self.delay_s)
+        if self.max_attempts is not None:
+            _expect(is_whole(self.max_attempts) and self.max_attempts >= 1, "max_attempts", "from 1", self.max_attempts)
+        for option in ("timeout_s", "expires_in_s"):
+            value = getattr(self, option)
+            _expect(value is None or (is_number(value) and value >= 0), option, "0 or more seconds", value)
+        _expect(self.headers is None or isinstance(self.headers, Mapping), "headers", "a mapping", self.headers)
+        name = self.message_id
+        good = name is None or (isinstance(name, str) and 0 < len(name) <= MAX_NAME_CHARS)
+        _expect(good, "message_id", f"a text of 1 to {MAX_NAME_CHARS} characters", name)
+
+    def envelope(self, name: str, queue: str, payload: Any) -> Envelope:
+        """A new message for a task.
+
+        Args:
+            name: Of the task.
+            queue: The task's own.
+            payload: Anything JSON can say.
+        """
+        message = create_task(name, payload)
+        if self.message_id is not None:
+            message["id"] = self.message_id
+        optional = {
+            "max_attempts": self.max_attempts,
+            "timeout": self.timeout_s,
+            "expires_at": None if self.expires_in_s is None else message["timestamp"] + self.expires_in_s,
+            "headers": None if self.headers is None else dict(self.headers),
+        }
+        message |= {field: value for field, value in optional.items() if value is not None}
+        return Envelope(self.queue or queue, message, self.delay_s, self.retry_safe)
+
+
+def _expect(good: bool, option: str, expected: str, found: object) -> None:
+    if not good:
+        raise ConfigurationError(f"enqueue option {option}: expected {expected}, found {found!r}")
+
+
+def _expect_delay(delay_s: object) -> None:
+    good = is_number(delay_s) and 0 <= delay_s <= LONGEST_DELAY_S
+    _expect(good, "delay_s", "seconds from 0 to ten years", delay_s)
