@@ -114,8 +114,9 @@ class Using:
         if self.queue is not None:
             hash_tag(self.queue)  # refuses what is no queue name
         _expect_delay(self.delay_s)
-        if self.max_attempts is not None:
-            _expect(is_whole(self.max_attempts) and self.max_attempts >= 1, "max_attempts", "from 1", self.max_attempts)
+        attempts = self.max_attempts
+        good = attempts is None or (is_whole(attempts) and attempts >= 1)
+        _expect(good, "max_attempts", "a whole number from 1", attempts)
         for option in ("timeout_s", "expires_in_s"):
             value = getattr(self, option)
             _expect(value is None or (is_number(value) and value >= 0), option, "0 or more seconds", value)
@@ -123,6 +124,7 @@ class Using:
         name = self.message_id
         good = name is None or (isinstance(name, str) and 0 < len(name) <= MAX_NAME_CHARS)
         _expect(good, "message_id", f"a text of 1 to {MAX_NAME_CHARS} characters", name)
+        _expect(isinstance(self.retry_safe, bool), "retry_safe", "True or False", self.retry_safe)
 
     def envelope(self, name: str, queue: str, payload: Any) -> Envelope:
         """A new message for a task.

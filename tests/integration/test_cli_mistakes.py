@@ -133,6 +133,36 @@ def test_app_that_cannot_be_imported_is_named_with_the_users_own_line(tmp_path, 
     refused(done, 3, "cannot import the app 'shop'", *parts)
 
 
+REGISTRIES = """
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from asyncq import Registry
+if TYPE_CHECKING:
+    from decimal import Decimal
+number, good, odd = 5, Registry(), Registry()
+@odd.task("pay")
+async def pay(amount: "Decimal"): ...
+"""
+
+
+@pytest.mark.parametrize("command", [("worker",), ("supervise", "--metrics-port", "0"), ("enqueue", "pay")])
+@pytest.mark.parametrize(
+    ("app", "parts"),
+    [
+        ("shop:gone", ("expected a Registry named 'gone' in shop, found nothing",)),
+        ("shop:number", ("expected a Registry named 'number' in shop, found int",)),
+        ("shop:odd", ("task 'pay': the payload's type 'Decimal' cannot be checked: NameError",)),
+    ],
+)
+def test_registry_that_cannot_be_run_is_named(tmp_path, redis_url, command, app, parts):
+    (tmp_path / "shop.py").write_text(REGISTRIES)
+    done = asyncq(*command, "--app", app, "--redis", redis_url, folder=tmp_path)
+    assert done.returncode == 3
+    sentence = f"cannot load the app '{app}': {parts[0]}"
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_traceback_is_shown_when_debugging(tmp_path):
     (tmp_path / "shop.py").write_text("import no_such_package")
     done = asyncq("enqueue", "t", "--app", "shop", "--redis", NOBODY, "--log-level", "DEBUG", folder=tmp_path)

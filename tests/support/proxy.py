@@ -11,12 +11,14 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass
 class FaultyProxy:
-    """Passes everything through until told otherwise. Each fault strikes once: at the next request with these bytes.
+    """Passes everything through until told otherwise. A fault strikes at the next request with these bytes, once.
 
     Attributes:
         target: Path of the server's socket.
         path: Path of the proxy's own socket.
         lose_reply_to: The server carries it out, its reply is dropped and the client's connection cut.
+        lose_every_reply_to: The same, again and again.
+        lost: How many replies were dropped.
         hold_request: It is kept and the client's connection cut; `release` delivers it to the server.
         swallow_request: Nobody ever hears of it again; the connection stays open.
     """
@@ -24,6 +26,8 @@ class FaultyProxy:
     target: str
     path: str = ""
     lose_reply_to: bytes = b""
+    lose_every_reply_to: bytes = b""
+    lost: int = 0
     hold_request: bytes = b""
     swallow_request: bytes = b""
     _held: list[bytes] = field(default_factory=list)
@@ -69,11 +73,12 @@ class FaultyProxy:
                 if self._strikes("hold_request", request):
                     self._held.append(request)
                     break
-                if self._strikes("lose_reply_to", request):
+                if self._strikes("lose_reply_to", request) or self._strikes("lose_every_reply_to", request):
                     replies.cancel()
                     await asyncio.wait([replies])  # a stream has one reader at a time
                     server_writer.write(request)
                     await server_reader.read(CHUNK_BYTES)
+                    self.lost += 1
                     break
                 if not self._strikes("swallow_request", request):
                     server_writer.write(request)
@@ -91,7 +96,8 @@ class FaultyProxy:
         marker = getattr(self, fault)
         if not marker or marker not in request:
             return False
-        setattr(self, fault, b"")
+        if fault != "lose_every_reply_to":
+            setattr(self, fault, b"")
         return True
 
     @staticmethod

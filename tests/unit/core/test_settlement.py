@@ -119,8 +119,12 @@ def test_a_snooze_changes_no_byte() -> None:
     assert Reschedule(4.0, message(), counted=False) == settle(Outcome(kind=Kind.SNOOZED, delay_s=4.0))
 
 
-def test_discarded_and_expired_are_dead_letters_with_their_reason() -> None:
-    for kind, reason in [(Kind.DISCARDED, "discarded"), (Kind.EXPIRED, "expired")]:
+def test_what_no_repetition_mends_is_a_dead_letter_with_its_reason() -> None:
+    for kind, reason in [
+        (Kind.DISCARDED, "discarded"),
+        (Kind.EXPIRED, "expired"),
+        (Kind.REJECTED, "rejected"),
+    ]:
         found = settle(Outcome(kind=kind, error="why"))
         assert isinstance(found, DeadLetter)
         assert (reason, "why") == (found.reason, found.details["error"])
