@@ -8,6 +8,7 @@ import platform
 import click
 
 from benchmarks import drain as drain_scenario
+from benchmarks import payloads as payloads_scenario
 from benchmarks import wire as wire_scenario
 
 
@@ -50,6 +51,15 @@ def wire(calls: int, runs: int, server: str | None) -> None:
     wire_scenario.main(
         wire_scenario.Plan(calls=calls, runs=runs, server=server, redis_cpu=redis_cpu, client_cpu=client_cpu)
     )
+
+
+@benchmarks.command()
+@click.option("--calls", type=click.IntRange(10), default=50_000, show_default=True, help="Payloads per turn.")
+@click.option("--runs", type=click.IntRange(1), default=7, show_default=True, help="Turns each.")
+def payloads(calls: int, runs: int) -> None:
+    """Checking a payload against its annotation: dataclass, TypedDict, Struct, pydantic model, and code by hand."""
+    _machine()
+    payloads_scenario.main(calls, runs)
 
 
 def _machine() -> tuple[int | None, int | None]:
