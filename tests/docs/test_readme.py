@@ -1,0 +1,46 @@
+"""What README.md shows of the typed API is run as it stands there; only the address of Redis is another."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import redis
+
+from tests.support.commands import clean_environ, start_asyncq
+from tests.support.states import wait_until
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+PRODUCE = "import asyncio, tasks; asyncio.run(tasks.produce()); tasks.produce_from_a_thread()"
+
+
+def block(section: str) -> str:
+    """The Python of a section."""
+    found = re.search(rf"^#+ {section}\n.*?^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert found, section
+    return found[1]
+
+
+def test_the_typed_example_enqueues_and_runs(tmp_path: Path, redis_url: str, raw_redis: redis.Redis) -> None:
+    source = block("Enqueue with types")
+    assert "redis://localhost:6379/0" in source
+    (tmp_path / "tasks.py").write_text(source.replace("redis://localhost:6379/0", redis_url))
+    environ = clean_environ(ASYNCQ_REDIS_URL=redis_url)
+    subprocess.run([sys.executable, "-c", PRODUCE], cwd=tmp_path, env=environ, check=True, timeout=30)
+    assert (2504, 1) == (raw_redis.llen("analytics"), raw_redis.zcard("asyncq:{analytics}:analytics:scheduled"))
+
+    worker = start_asyncq("worker", folder=tmp_path, ASYNCQ_REDIS_URL=redis_url)
+    try:
+        assert worker.stdout is not None
+        wait_until(lambda: raw_redis.llen("analytics") == 0)
+        worker.send_signal(signal.SIGTERM)
+        out, err = worker.communicate(timeout=20)
+    finally:
+        worker.kill()
+        worker.wait()
+
+    assert 0 == worker.returncode, err
+    lines = out.splitlines()
+    assert {"ada free", "bob free", *(f"user{number} free" for number in range(2500))} == set(lines)
+    assert 2504 == len(lines)
