@@ -272,7 +272,4 @@ class Observer(Protocol):
         """A message became a dead letter."""
 
     def counted(self, metric: str, queue: str, amount: int) -> None:
-        """Something without a task happened `amount` times.
-
-        `metric` is late_settlements, redelivered (its process died), redelivered_lease_expired, or oversized.
-        """
+        """Something without a task happened `amount` times; `metric` is a key of `metrics.catalogue.COUNTED`."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import redis
 
+from asyncq.core.options import TaskOptions
+from asyncq.core.retry import RetryPolicy
 from tests.support.commands import clean_environ, start_asyncq
 from tests.support.states import wait_until
 
@@ -20,6 +22,12 @@ def block(section: str) -> str:
     found = re.search(rf"^#+ {section}\n.*?^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     assert found, section
     return found[1]
+
+
+def test_the_delays_of_retries_are_those_of_the_default_policy() -> None:
+    base_s = RetryPolicy().base_s
+    said = f"runs again after {base_s / 2:g} to {base_s:g} s, then {base_s:g} to {2 * base_s:g} s, ...;"
+    assert f"| raises | {said} after `max_attempts` ({TaskOptions().max_attempts}) a dead letter" in README.read_text()
 
 
 def test_the_typed_example_enqueues_and_runs(tmp_path: Path, redis_url: str, raw_redis: redis.Redis) -> None:

@@ -17,6 +17,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from asyncq.broker.embedded_binary import find_binary
+from asyncq.core.retry import RetryPolicy
 from tests.support.fleet import Fleet, alive, message
 from tests.support.states import wait_until
 
@@ -96,8 +97,8 @@ def test_a_failing_message_runs_three_times_and_becomes_a_dead_letter(start: Sta
 
     first, second, third = (row["at"] for row in fleet.ran("fail"))
     one, two = (event["delay_s"] for event in fleet.events("task will be retried"))
-    assert 0.5 <= one <= 1.0
-    assert 1.0 <= two <= 2.0
+    shortest_s = RetryPolicy().base_s / 2
+    assert shortest_s <= one <= 2 * shortest_s <= two <= 4 * shortest_s
     assert one - 0.01 <= second - first < one + LATE_S
     assert two - 0.01 <= third - second < two + LATE_S
     assert 20 == len(fleet.ran("note"))
