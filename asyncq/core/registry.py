@@ -77,7 +77,7 @@ class Registry(MutableMapping[str, Task[Any, Any]]):
             ConfigurationError: a payload's type cannot be checked.
         """
         for task in self._tasks.values():
-            _ = task.read
+            task.check()
 
     def lookup(self) -> Callable[[str], Task[Any, Any] | None]:
         """The fastest way to ask for a task again and again (a bound dict method)."""

@@ -12,7 +12,6 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final, Generic, Self, TypeVar, Unpack
 
 from asyncq.core import outbox
@@ -61,7 +60,22 @@ class Task(Generic[Payload, Result]):
         options: See TaskOptions.
         is_async: False for a `def` handler, which a worker runs in a thread; what it returns is awaited if it can be.
         wants_attempt: True if the handler has a second parameter called `attempt`.
+        read: Makes the handler's argument of a decoded payload, or raises PayloadError; None when the payload is handed
+            over as it is. Found out by `check`, or by the first payload.
     """
+
+    __slots__ = (
+        "__dict__",
+        "__name__",
+        "__wrapped__",
+        "_using",
+        "handler",
+        "is_async",
+        "name",
+        "options",
+        "read",
+        "wants_attempt",
+    )  # read for every message
 
     def __init__(self, name: str, handler: Handler, options: TaskOptions | None = None) -> None:
         check_name(name)
@@ -76,6 +90,7 @@ class Task(Generic[Payload, Result]):
             getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__ is a handler too
         )
         self.wants_attempt = _wants_attempt(handler)
+        self.read: Read | None = self._read_first
         self._using = Using()
         self.__name__ = getattr(handler, "__name__", name)
         self.__doc__ = getattr(handler, "__doc__", None)
@@ -86,16 +101,17 @@ class Task(Generic[Payload, Result]):
         """Where its messages are put."""
         return self._using.queue or self.options.queue or DEFAULT_QUEUE
 
-    @cached_property
-    def read(self) -> Read | None:
-        """What makes the handler's argument of a decoded payload; None when it is handed over as it is.
-
-        Found on first use, not at registration: an annotation may name a type that its module defines later.
+    def check(self) -> None:
+        """Look at the handler's annotation; not at registration, because it may name a type that is defined later.
 
         Raises:
-            ConfigurationError: the annotation cannot be checked.
+            ConfigurationError: the payload's type cannot be checked.
         """
-        return reader_of(self.handler, self.name)
+        self.read = reader_of(self.handler, self.name)
+
+    def _read_first(self, payload: Any) -> Any:
+        self.check()
+        return payload if self.read is None else self.read(payload)
 
     async def __call__(self, payload: Payload, *args: Any) -> Result:
         """Run the handler with this payload, a `def` handler in a thread. No validation, no retry, no Redis."""

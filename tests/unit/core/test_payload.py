@@ -310,6 +310,7 @@ from asyncq.core import codec
 @task("plain")
 async def plain(payload: dict) -> None: ...
 
+plain.check()
 assert plain.read is None
 codec.encode(create_task("plain", {"a": 1}))
 print(json.dumps(sorted({"msgspec", "pydantic"} & set(sys.modules))))
