@@ -71,6 +71,7 @@ class Task:
 
     @property
     def queue(self) -> str:
+        """The queue its messages go to when the producer names none."""
         return self.options.queue or DEFAULT_QUEUE
 
     async def __call__(self, payload: Any, *args: Any) -> Any:
