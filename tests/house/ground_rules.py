@@ -19,8 +19,8 @@ from tests.house.source import House
 _ENTRY = re.compile(r"(?P<indent> *)(?P<name>\S+?)/?(?: -> (?P<link>\S+))?(?:\s{2,}(?P<said>\S.*))?")
 _OURS = {"asyncq", "tests", "examples", "benchmarks", *LINKS}
 _FENCE = "```"
-# Which extras each folder may use; "*" means all of them.
-_EXTRAS = {"examples": ("examples", "embedded"), "benchmarks": ("embedded",), "tests": ("*",)}
+# Which extras each folder may use; "*" means all of them: they run where tests do.
+_EXTRAS = {"examples": ("examples", "embedded"), "benchmarks": ("*",), "tests": ("*",)}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ def test_importing_any_module_has_no_effect() -> None:
     names = [f"asyncq.{module}".rstrip(".") for module in sorted(on_disk().modules) if module != "__main__"]
 
     assert len(names) > 50
-    assert [] == effects(PACKAGE, names)
+    found = sorted({f"{place}: {effect} at import" for _, effect, place in effects(PACKAGE, names)})
+    assert [] == found, "\n" + "\n".join(found)
 
 
 # Name of a planted module -> its text and the effect that must be seen.
