@@ -15,6 +15,7 @@ import asyncio
 import atexit
 import faulthandler
 import importlib
+import io
 import json
 import logging
 import logging.config
@@ -94,6 +95,18 @@ def watch(owner: Any, name: str, effect: str, anybodys: bool = False) -> None:
     setattr(owner, name, watched)
 
 
+class Terminal(io.StringIO):
+    """Stands for both streams while modules are imported: who writes to them has an effect."""
+
+    def write(self, text: str) -> int:
+        if importing:
+            refuse("output", anybodys=False)
+        return super().write(text)
+
+    def fileno(self) -> int:
+        return 2
+
+
 def watch_all() -> None:
     for name in ("__getitem__", "__iter__", "__len__", "__setitem__", "__delitem__"):
         watch(type(os.environ), name, "environment")
@@ -135,6 +148,13 @@ def state() -> dict[str, Any]:
     }
 
 
+def difference(before: Any, now: Any) -> str:
+    """Of the environment and of signals only which ones: values may be secrets."""
+    if isinstance(now, dict):
+        return ", ".join(sorted(str(key) for key in before.keys() | now if before.get(key) != now.get(key)))
+    return f"{before} -> {now}"
+
+
 def import_one(name: str) -> None:
     """Import it and compare the process before and after."""
     global importing
@@ -150,16 +170,17 @@ def import_one(name: str) -> None:
     importing = ""
     for what, now in state().items():
         if now != before[what] and len(effects) == known:
-            effects.append((name, f"{what} changed from {before[what]} to {now}", name))
+            effects.append((name, f"{what} changed: {difference(before[what], now)}", name))
 
 
 def main() -> None:
     sys.path.insert(0, FOLDER)
     sys.addaudithook(audit)
     watch_all()
+    sys.stdout = sys.stderr = Terminal()
     for name in MODULES:
         import_one(name)
-    json.dump(effects, sys.stdout)
+    json.dump(effects, sys.__stdout__)  # type: ignore[arg-type]
 
 
 main()

@@ -47,6 +47,7 @@ PLANTED = [
     (_GO_DOWN, _with(core__codec="def lazy():\n    import asyncq.worker.main"), _UP.format(2)),
     (_GO_DOWN, _with(core__codec='import_module("asyncq.worker.main")'), _UP.format(1)),
     (_GO_DOWN, _with(core__codec='import importlib as i\ni.import_module("asyncq.worker.main")'), _UP.format(2)),
+    (_GO_DOWN, _with(core__codec='import_module(name="asyncq.worker.main")'), _UP.format(1)),
     (_GO_DOWN, _with(core__codec='TARGET = "asyncq.worker.main:run"'), _UP.format(1)),
     (_GO_DOWN, _with(core__codec='TARGET = "asyncq.worker.main"'), _UP.format(1)),
     (_GO_DOWN, _with(core__codec='TARGET = f"asyncq.worker.main:{name}"'), _UP.format(1)),

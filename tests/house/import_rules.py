@@ -25,7 +25,7 @@ from tests.house.source import House, Source
 
 _IMPORTERS = {"import_module", "__import__", "find_spec", "run_module", "resolve_name", "reload"}
 _OUR_NAME = re.compile(r"(asyncq(?:\.\w+)+)(?::\w*)?")
-_DEPLOYED = ("asyncq", "examples", "benchmarks", "deploy")
+_NO_TESTS = ("asyncq", "examples", "benchmarks", "deploy")
 
 
 @cache
@@ -37,16 +37,16 @@ def _statements(source: Source) -> tuple[tuple[str, ast.AST], ...]:
             found += [(alias.name, node) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found += [(f"{node.module}.{alias.name}", node) for alias in node.names]
-    for call, _ in _importer_calls(source):
-        if isinstance(call.args[0], ast.Constant):
-            found.append((str(call.args[0].value).replace(":", "."), call))
+    for call, _, target in _importer_calls(source):
+        if isinstance(target, ast.Constant):
+            found.append((str(target.value).replace(":", "."), call))
     return tuple(found)
 
 
 @cache
 def _texts(source: Source) -> tuple[tuple[str, ast.AST], ...]:
     """Strings that look like "asyncq.cli.children:run_worker" or "asyncq.cli.children"; names of loggers do, too."""
-    elsewhere = {id(call.args[0]) for call, _ in _importer_calls(source)}
+    elsewhere = {id(target) for _, _, target in _importer_calls(source)}
     elsewhere |= {id(call.args[0]) for call, name in source.calls() if name.endswith("getLogger") and call.args}
     return tuple(
         (found[1], node)
@@ -62,10 +62,12 @@ def imports(house: House, source: Source) -> list[tuple[str, ast.AST]]:
     return [*_statements(source), *named]
 
 
-def _importer_calls(source: Source) -> Iterator[tuple[ast.Call, str]]:
+def _importer_calls(source: Source) -> Iterator[tuple[ast.Call, str, ast.expr]]:
+    """Calls that import: the call, its name, and what says which module."""
     for call, name in source.calls():
-        if name.rpartition(".")[2] in _IMPORTERS and call.args:
-            yield call, name
+        if name.rpartition(".")[2] in _IMPORTERS:
+            given = [*call.args, *(word.value for word in call.keywords if word.arg in ("name", "mod_name"))]
+            yield from ((call, name, target) for target in given[:1])
 
 
 def ours(house: House, imported: str) -> str | None:
@@ -146,9 +148,9 @@ def dynamic_imports_are_known(house: House) -> list[str]:
     """What only a value names cannot be checked: DYNAMIC lists who may do that."""
     return [
         source.at(call, f"{name} of what is no literal; give the name, or a reason in DYNAMIC of tests/house/plan.py")
-        for source in house.below(*_DEPLOYED)
-        for call, name in _importer_calls(source)
-        if not isinstance(call.args[0], ast.Constant) and source.module not in DYNAMIC
+        for source in house.below(*_NO_TESTS)
+        for call, name, target in _importer_calls(source)
+        if not isinstance(target, ast.Constant) and source.module not in DYNAMIC
     ]
 
 

@@ -27,7 +27,8 @@ PACKAGE: Final = Path(_SPEC.origin).resolve().parent
 _PYTHON: Final = ("tests", "examples", "benchmarks")
 _PROSE: Final = ("docs", "deploy")
 _MADE: Final = (
-    ".git", ".venv", "*_cache", "__pycache__", ".hypothesis", "*.egg-info", "build", "dist", "PKG-INFO", "setup.cfg",
+    ".git", ".venv*", ".asyncq", "*_cache", "__pycache__", ".hypothesis", ".idea", ".vscode", "node_modules",
+    "*.egg-info", "build", "dist", "PKG-INFO", "setup.cfg",
 )  # fmt: skip
 
 Kind = Literal["checkout", "archive", "sdist"]
