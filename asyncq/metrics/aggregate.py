@@ -75,10 +75,7 @@ def _summed(
 
 
 def _definition(series: Series) -> Metric:
-    known = catalogue.BY_NAME.get(series.metric)
-    return known or Metric(
-        name=series.metric, kind=series.kind, help="Counted by a process that runs another version of asyncq."
-    )
+    return catalogue.BY_NAME.get(series.metric) or catalogue.of_another_version(series.metric, series.kind)
 
 
 def _family(metric: Metric, rows: Iterable[tuple[Series, Sequence[float]]]) -> Family:

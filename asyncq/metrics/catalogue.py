@@ -1,6 +1,6 @@
 """The catalogue: the only place where a metric's name, type, unit, labels, buckets and help stand.
 
-The recorder counts what stands here, the admin process adds the gauges. Holds definitions, computes nothing.
+The recorder counts what stands here, the admin process adds the gauges. Holds definitions, counts nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from asyncq.metrics.series import Metric
+from asyncq.metrics.series import Kind, Metric
 
 UNKNOWN: Final = "_unknown"
 """Task label of a message whose name is not registered here: a message cannot invent a label value."""
@@ -159,3 +159,8 @@ COUNTED: Final[Mapping[str, tuple[Metric, tuple[str, ...]]]] = MappingProxyType(
     }
 )
 """What `Observer.counted` may say: the metric, and the label values after the queue."""
+
+
+def of_another_version(name: str, kind: Kind) -> Metric:
+    """The definition of what stands in no catalogue here: a process with other code counts it."""
+    return Metric(name=name, kind=kind, help="Counted by a process that runs another version of asyncq.")

@@ -1,3 +1,5 @@
+"""The script that enqueues what is guarded or delayed."""
+
 import pytest
 import redis
 

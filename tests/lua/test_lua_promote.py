@@ -1,3 +1,5 @@
+"""What is due moves to the tail of the queue; the rest, and what cannot be written, stays."""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,5 @@
+"""Everything that a dead incarnation held goes back in order, and it is fenced off for good."""
+
 from typing import Any
 
 import pytest

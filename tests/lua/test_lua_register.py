@@ -1,3 +1,5 @@
+"""An incarnation enters the register once, with a lease, and never after it was reaped."""
+
 import redis
 
 from tests.support.lua import KEYS, LEASE, WID, enter, keyspace, run

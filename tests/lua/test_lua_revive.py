@@ -1,3 +1,5 @@
+"""An expired lease comes back as long as nobody has reaped the incarnation."""
+
 import redis
 
 from tests.support.lua import KEYS, LEASE, WID, enter, keyspace, run

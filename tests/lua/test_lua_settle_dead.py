@@ -1,3 +1,5 @@
+"""A message that was ours is kept for people, up to the cap and the age of dead letters."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""A message that was ours goes back to the head of its queue."""
+
 import pytest
 import redis
 

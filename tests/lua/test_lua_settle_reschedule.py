@@ -1,3 +1,5 @@
+"""A message that was ours waits in `scheduled`, and the bell rings for the earliest."""
+
 import pytest
 import redis
 

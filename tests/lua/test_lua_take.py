@@ -1,3 +1,5 @@
+"""Messages come in order into the in-flight record, inbox first, as many as there is room and a fair share."""
+
 import hashlib
 import json
 from typing import Any

@@ -1,3 +1,5 @@
+"""An incarnation leaves in order; what it held returns, and a tombstone stays where one is needed."""
+
 from typing import Any
 
 import pytest
