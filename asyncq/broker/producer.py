@@ -53,12 +53,13 @@ class Producer:
             done += chunk.count
 
     async def _send(self, chunk: Chunk, done: int, total: int) -> None:
-        tries = Tries(chunk, self._rng)
+        tries = None
         while True:
             try:
                 await self._wire.call(*chunk.command)
                 return
             except BrokerError as error:
+                tries = tries or Tries(chunk, self._rng)
                 pause_s = tries.pause_s(error)
                 if pause_s is None:
                     raise push_error(tries.told(error), chunk, done, total) from error

@@ -125,12 +125,13 @@ class SyncProducer:
             done += chunk.count
 
     def _send(self, chunk: Chunk, done: int, total: int) -> None:
-        tries = Tries(chunk, self._rng)
+        tries = None
         while True:
             try:
                 self._wire.call(*chunk.command)
                 return
             except BrokerError as error:
+                tries = tries or Tries(chunk, self._rng)
                 pause_s = tries.pause_s(error)
                 if pause_s is None:
                     raise push_error(tries.told(error), chunk, done, total) from error
