@@ -110,7 +110,7 @@ def settle_for(
 
 
 def _park_or_bury(outcome: Outcome, raw: bytes, message: Message, rules: SettlementRules, now_s: float) -> Settlement:
-    since = message.parked_since if message.parked_since is not None else now_s
+    since = now_s if message.parked_since is None else min(message.parked_since, now_s)  # a clock may be ahead
     left_s = since + rules.unknown_task_park_s - now_s
     if left_s <= 0:
         return DeadLetter("unknown_task", _details(outcome, message))
