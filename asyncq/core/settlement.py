@@ -16,6 +16,7 @@ from asyncq.core.options import TaskOptions
 from asyncq.core.outcome import Kind, Outcome
 
 MAX_ERRORS_KEPT: Final = 3
+LAST_ATTEMPT: Final = 2**64 - 1  # what the codec writes as a whole number, and reads back as one
 MAX_TRACEBACK_CHARS: Final = 8_000
 UNKNOWN_TASK_RECHECK_S: Final = 5.0
 
@@ -133,7 +134,7 @@ def _next_attempt(
 
     Returns: None when this was the last attempt, or when there is not even room for the next one's number.
     """
-    if message.attempt >= (message.max_attempts or options.max_attempts):
+    if message.attempt >= min(message.max_attempts or options.max_attempts, LAST_ATTEMPT):
         return None
     failure = {
         "attempt": message.attempt,

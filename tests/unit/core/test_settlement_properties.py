@@ -88,3 +88,15 @@ def test_a_producers_own_errors_are_left_out_when_they_can_be_read_but_not_writt
 
     assert isinstance(found, Reschedule)
     assert [1, 1] == [error["attempt"] for error in codec.decode(found.raw).errors]
+
+
+def test_the_largest_number_of_an_attempt_is_the_last_one() -> None:
+    """Regression: the next one could not be written, so the settlement raised."""
+    endless = TaskOptions(max_attempts=10**30)
+
+    last, but_one = settle(FAILED, text(attempt=2**64 - 1), endless), settle(FAILED, text(attempt=2**64 - 2), endless)
+
+    assert isinstance(last, DeadLetter)
+    assert "exhausted" == last.reason
+    assert isinstance(but_one, Reschedule)
+    assert 2**64 - 1 == codec.decode(but_one.raw).attempt
