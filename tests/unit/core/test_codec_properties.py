@@ -7,14 +7,13 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncq.core import codec
 from asyncq.core.errors import MessageDecodeError
 from tests.support.odd_json import Pairs, members, messages, texts, values, written
-
-MANY = settings(max_examples=120, deadline=None)
+from tests.support.properties import MANY
 
 # What both sides of the wire hold for the same: integers of 64 bits, floats but NaN and infinity, text that is UTF-8.
 plain_values = st.recursive(
@@ -26,6 +25,7 @@ plain_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=10,
 )
+
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=256)
 seconds = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(1, 2**64 - 1)

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncq.core import codec
@@ -15,8 +15,8 @@ from asyncq.core.options import TaskOptions
 from asyncq.core.outcome import Kind, Outcome
 from asyncq.core.retry import RetryPolicy
 from asyncq.core.settlement import Reschedule, SettlementRules, settle_for
+from tests.support.properties import MANY
 
-MANY = settings(max_examples=200, deadline=None)
 LARGEST = sys.float_info.max
 RAW = b'{"id":"1","name":"n","payload":0,"timestamp":1.5}'
 

@@ -2,11 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncq.core import codec
@@ -23,19 +24,18 @@ from asyncq.core.settlement import (
     settle_for,
 )
 from tests.support.odd_json import members, messages, texts
-
-MANY = settings(max_examples=120, deadline=None)
+from tests.support.properties import MANY, SOME
 
 NOW = 1_732_300_000.0
 FAILED = Outcome(kind=Kind.FAILED, error_type="ValueError", error="ValueError: no", traceback="Traceback ...")
 UNKNOWN = Outcome(kind=Kind.UNKNOWN_TASK, error="no task named 'n' is registered here")
-
 
 # What asyncq writes into a message: at most this much for each of three errors, a character taking up to six bytes.
 ERROR_BYTES = 6 * (2000 + 500 + 100) + 200
 OURS = {"attempt", "errors", "parked_since"}
 COUNTED = {Kind.FAILED, Kind.TIMED_OUT, Kind.RETRY_ASKED}
 DEAD = {Kind.DISCARDED: "discarded", Kind.EXPIRED: "expired", Kind.REJECTED: "rejected"}
+AGAIN = [*sorted(COUNTED, key=str), Kind.SNOOZED, Kind.UNKNOWN_TASK]
 
 outcomes = st.builds(
     Outcome,
@@ -136,10 +136,14 @@ def test_the_largest_number_of_an_attempt_is_the_last_one() -> None:
     assert 2**64 - 1 == codec.decode(but_one.raw).attempt
 
 
-@MANY
+@pytest.mark.parametrize("kind", Kind)
+@SOME
 @given(outcomes, messages(), options, clocks)
-def test_every_outcome_has_its_settlement(outcome: Outcome, raw: bytes, given_: TaskOptions, now_s: float) -> None:
-    found, kind, before = settle(outcome, raw, given_, now_s=now_s), outcome.kind, codec.decode(raw)
+def test_every_outcome_has_its_settlement(
+    kind: Kind, outcome: Outcome, raw: bytes, given_: TaskOptions, now_s: float
+) -> None:
+    outcome = replace(outcome, kind=kind)
+    found, before = settle(outcome, raw, given_, now_s=now_s), codec.decode(raw)
 
     limit = before.max_attempts or given_.max_attempts
     if kind is Kind.SUCCEEDED:
@@ -177,11 +181,13 @@ def test_a_dead_letter_says_whose_it_is_and_can_be_written(
         assert len(said["traceback"]) <= 8000
 
 
-@MANY
+@pytest.mark.parametrize("kind", AGAIN)
+@SOME
 @given(outcomes, messages(), options, clocks)
 def test_a_message_that_runs_again_is_the_same_but_for_what_asyncq_writes(
-    outcome: Outcome, raw: bytes, given_: TaskOptions, now_s: float
+    kind: Kind, outcome: Outcome, raw: bytes, given_: TaskOptions, now_s: float
 ) -> None:
+    outcome = replace(outcome, kind=kind)
     found, before = settle(outcome, raw, given_, now_s=now_s), codec.decode(raw)
     if not isinstance(found, Reschedule):
         return
@@ -191,7 +197,7 @@ def test_a_message_that_runs_again_is_the_same_but_for_what_asyncq_writes(
     assert before.attempt + found.counted == after.attempt
     assert found.counted or before.errors == after.errors
     assert len(found.raw) <= len(raw) + MAX_ERRORS_KEPT * ERROR_BYTES
-    if outcome.kind in COUNTED | {Kind.SNOOZED}:
+    if kind is not Kind.UNKNOWN_TASK:
         assert after.parked_since is None
     if found.counted:
         assert len(after.errors) == min(len(before.errors) + 1, MAX_ERRORS_KEPT)
