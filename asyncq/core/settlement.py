@@ -16,7 +16,6 @@ from asyncq.core.options import TaskOptions
 from asyncq.core.outcome import Kind, Outcome
 
 MAX_ERRORS_KEPT: Final = 3
-LAST_ATTEMPT: Final = 2**64 - 1  # what the codec writes as a whole number, and reads back as one
 MAX_TRACEBACK_CHARS: Final = 8_000
 UNKNOWN_TASK_RECHECK_S: Final = 5.0
 
@@ -134,7 +133,7 @@ def _next_attempt(
 
     Returns: None when this was the last attempt, or when there is not even room for the next one's number.
     """
-    if message.attempt >= min(message.max_attempts or options.max_attempts, LAST_ATTEMPT):
+    if message.attempt >= (message.max_attempts or options.max_attempts):
         return None
     failure = {
         "attempt": message.attempt,
@@ -156,7 +155,7 @@ def _within(rules: SettlementRules, raw: bytes, changes: dict[str, Any]) -> byte
     """The changed message; None if no worker would take it, or if it holds what can be read but not be written."""
     try:
         changed = codec.replace_members(raw, changes)
-    except TypeError:  # a producer's own `errors`, nested more deeply than orjson writes
+    except TypeError:  # a producer's own `errors`, nested too deeply; the number after the largest of 64 bits
         return None
     return changed if len(changed) <= rules.max_message_bytes else None
 

@@ -128,7 +128,6 @@ POLICY = TaskOptions().retry
         ("renewed 5 times as often", 5, RENEWALS_PER_LEASE),
         ("trimmed to 100,000", 100_000, settling.DeadLetterLimits().count),
         ("and 30 days", 30 * 86_400, settling.DeadLetterLimits().keep_s),
-        ("18446744073709551615", 18446744073709551615, settlement.LAST_ATTEMPT),
     ],
 )
 def test_a_figure_is_that_of_the_code(sentence: str, expected: object, actual: object) -> None:
