@@ -84,7 +84,9 @@ def make_worker(
         at_most_once=settings.delivery == "at-most-once",
         max_message_bytes=settings.max_message_bytes,
         renew_s=renew_s(settings),
-        rules=SettlementRules(unknown_task_park_s=settings.unknown_task_park_s),
+        rules=SettlementRules(
+            unknown_task_park_s=settings.unknown_task_park_s, max_message_bytes=settings.max_message_bytes
+        ),
     )
     return Worker(broker, work.registry, told, slot=slot, observer=observer, rng=Random())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from asyncq.core import clock
-from asyncq.core.errors import ConfigurationError
+from asyncq.core.errors import ConfigurationError, shown
 from asyncq.core.message import MAX_NAME_CHARS
 from asyncq.core.number import is_number, is_whole
 from asyncq.core.queue_name import hash_tag
@@ -149,7 +149,7 @@ class Using:
 
 def _expect(good: bool, option: str, expected: str, found: object) -> None:
     if not good:
-        raise ConfigurationError(f"enqueue option {option}: expected {expected}, found {found!r}")
+        raise ConfigurationError(f"enqueue option {option}: expected {expected}, found {shown(found)}")
 
 
 def _expect_delay(delay_s: object) -> None:

@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from asyncq.core.number import is_number
 
+_MAX_SHOWN_CHARS = 200
+
 EXIT_OK = 0
 EXIT_CRASH_LOOP = 1
 EXIT_USAGE = 2
@@ -178,5 +180,14 @@ class Discard(TaskControl):
 
 def _seconds(control: str, delay_s: float) -> float:
     if not is_number(delay_s):
-        raise TypeError(f"{control}: expected delay_s in seconds as a number, found {delay_s!r}")
+        raise TypeError(f"{control}: expected delay_s in seconds as a number, found {shown(delay_s)}")
     return delay_s
+
+
+def shown(value: object) -> str:
+    """A wrong value as the errors' sentences show it: its repr, cut, or its type when it has no repr."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a sentence about any value: Python writes no integer of 4,301 digits, for one
+        return f"{type(value).__name__} that cannot be written"
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}..."

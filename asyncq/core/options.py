@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict
 
-from asyncq.core.errors import ConfigurationError
+from asyncq.core.errors import ConfigurationError, shown
 from asyncq.core.number import is_number, is_whole
 from asyncq.core.queue_name import QUEUE_NAME_RULE, hash_tag
 from asyncq.core.retry import RetryPolicy
@@ -66,4 +66,4 @@ def refuse_unknown(who: str, given: Iterable[str], known: type[Any]) -> None:
 
 def _expect(good: bool, option: str, expected: str, found: object) -> None:
     if not good:
-        raise ConfigurationError(f"task option {option}: expected {expected}, found {found!r}")
+        raise ConfigurationError(f"task option {option}: expected {expected}, found {shown(found)}")

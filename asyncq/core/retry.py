@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from asyncq.core.errors import ConfigurationError
+from asyncq.core.errors import ConfigurationError, shown
 from asyncq.core.number import is_number
 
 
@@ -28,7 +28,8 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if not all(is_number(value) and value >= 0 for value in (self.base_s, self.cap_s)):
             raise ConfigurationError(
-                f"retry policy: expected base_s and cap_s from 0 seconds, found {self.base_s!r} and {self.cap_s!r}"
+                "retry policy: expected base_s and cap_s from 0 seconds, "
+                f"found {shown(self.base_s)} and {shown(self.cap_s)}"
             )
 
     def delay_s(self, attempt: int, rng: Random) -> float:

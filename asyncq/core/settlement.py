@@ -68,9 +68,11 @@ class SettlementRules:
     Attributes:
         unknown_task_park_s: How long a message for a task that nobody here knows is parked before it becomes
             a dead letter, seconds; default 600, so that a rolling deployment loses nothing.
+        max_message_bytes: What workers take; a retry is not made larger. Default 1 MiB.
     """
 
     unknown_task_park_s: float = 600.0
+    max_message_bytes: int = codec.MAX_MESSAGE_BYTES
 
 
 def settle_for(
@@ -106,26 +108,33 @@ def settle_for(
         return _park_or_bury(outcome, raw, message, rules, now_s)
     if kind in _GIVEN_UP:
         return DeadLetter(kind.value, _details(outcome, message))
-    return _retry_or_bury(outcome, raw, message, options, now_s, rng)
+    changed = _next_attempt(outcome, raw, message, options, rules, now_s)
+    if changed is None:
+        return DeadLetter("exhausted", _details(outcome, message))
+    delay_s = options.retry.delay_s(message.attempt, rng) if outcome.delay_s is None else outcome.delay_s
+    return Reschedule(delay_s, changed)
 
 
 def _park_or_bury(outcome: Outcome, raw: bytes, message: Message, rules: SettlementRules, now_s: float) -> Settlement:
-    since = message.parked_since if message.parked_since is not None else now_s
+    since = now_s if message.parked_since is None else min(message.parked_since, now_s)  # a clock may be ahead
     left_s = since + rules.unknown_task_park_s - now_s
     if left_s <= 0:
         return DeadLetter("unknown_task", _details(outcome, message))
-    changed = codec.replace_members(raw, {"parked_since": since})
+    changed = _within(rules, raw, {"parked_since": since})
+    if changed is None:
+        return DeadLetter("unknown_task", _details(outcome, message))
     return Reschedule(min(UNKNOWN_TASK_RECHECK_S, left_s), changed, counted=False)
 
 
-def _retry_or_bury(
-    outcome: Outcome, raw: bytes, message: Message, options: TaskOptions, now_s: float, rng: Random
-) -> Settlement:
+def _next_attempt(
+    outcome: Outcome, raw: bytes, message: Message, options: TaskOptions, rules: SettlementRules, now_s: float
+) -> bytes | None:
+    """The message with this failure counted and as many of its last errors as there is room for.
+
+    Returns: None when this was the last attempt, or when there is not even room for the next one's number.
+    """
     if message.attempt >= (message.max_attempts or options.max_attempts):
-        return DeadLetter("exhausted", _details(outcome, message))
-    delay_s = outcome.delay_s
-    if delay_s is None:
-        delay_s = options.retry.delay_s(message.attempt, rng)
+        return None
     failure = {
         "attempt": message.attempt,
         "at": round(now_s, 3),
@@ -133,9 +142,22 @@ def _retry_or_bury(
         "error": outcome.error,
         "traceback": outcome.traceback[-2000:],
     }
-    errors = [*message.errors, failure][-MAX_ERRORS_KEPT:]
-    changed = codec.replace_members(raw, {"attempt": message.attempt + 1, "errors": errors, "parked_since": None})
-    return Reschedule(delay_s, changed)
+    last = [*message.errors, failure][-MAX_ERRORS_KEPT:]
+    for errors in (*(last[first:] for first in range(len(last))), None):
+        changes = {"attempt": message.attempt + 1, "errors": errors, "parked_since": None}
+        changed = _within(rules, raw, changes)
+        if changed is not None:
+            return changed
+    return None
+
+
+def _within(rules: SettlementRules, raw: bytes, changes: dict[str, Any]) -> bytes | None:
+    """The changed message; None if no worker would take it, or if it holds what can be read but not be written."""
+    try:
+        changed = codec.replace_members(raw, changes)
+    except TypeError:  # a producer's own `errors`, nested too deeply; the number after the largest of 64 bits
+        return None
+    return changed if len(changed) <= rules.max_message_bytes else None
 
 
 def _unparked(raw: bytes, message: Message) -> bytes:

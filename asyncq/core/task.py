@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, Self, TypeVar, Unpack
 
 from asyncq.core import outbox
 from asyncq.core.envelope import Envelope, Handle, Using, UsingOptions
-from asyncq.core.errors import ConfigurationError
+from asyncq.core.errors import ConfigurationError, shown
 from asyncq.core.message import MAX_NAME_CHARS
 from asyncq.core.options import TaskOptions, refuse_unknown
 from asyncq.core.payload import Read, reader_of
@@ -163,7 +163,7 @@ def check_name(name: object) -> None:
     """Refuse with a sentence what cannot be a task's name."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS:
         raise ConfigurationError(
-            f'@task: expected a name of 1 to {MAX_NAME_CHARS} characters as in @task("send_email"), found {name!r}'
+            f'@task: expected a name of 1 to {MAX_NAME_CHARS} characters as in @task("send_email"), found {shown(name)}'
         )
 
 
