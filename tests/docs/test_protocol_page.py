@@ -104,7 +104,6 @@ def default(limit: str, of: object) -> object:
 
 
 SETTINGS = {row.name: row for row in CATALOGUE}
-POLICY = TaskOptions().retry
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,6 @@ POLICY = TaskOptions().retry
         ("up to 5 s late", 5, promoter.IDLE_S),
         ("after ten minutes (`--unknown-task-park`)", 600, SETTINGS["unknown_task_park_s"].default),
         ("looked at every 5 s", 5, settlement.UNKNOWN_TASK_RECHECK_S),
-        ("the upper half of min(300 s, 2^(n-1) s)", (1, 300), (POLICY.base_s, POLICY.cap_s)),
         ("the last 3 kept", 3, settlement.MAX_ERRORS_KEPT),
         ("the last failed runs, at most 3", 3, settlement.MAX_ERRORS_KEPT),
         ("at most 500 characters", 500, executor.MAX_ERROR_CHARS),
