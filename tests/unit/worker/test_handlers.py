@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from random import Random
 
 import pytest
 
 from asyncq.core.errors import Retry
 from asyncq.core.outcome import Kind
 from asyncq.core.registry import Registry
+from asyncq.core.retry import RetryPolicy
 from asyncq.worker.executor import Executor
 from asyncq.worker.running import Running
 from asyncq.worker.threads import Threads
@@ -74,16 +76,19 @@ async def test_a_message_for_which_no_settlement_can_be_made_is_a_dead_letter_an
     broker = MemoryBroker()
     bench = Bench(broker, consumers=1)
 
-    @bench.registry.task("fail")
+    class Broken(RetryPolicy):
+        def delay_s(self, attempt: int, rng: Random) -> float:
+            raise TypeError("no such delay")
+
+    @bench.registry.task("fail", retry=Broken())
     async def fail(payload: object) -> None:
         raise ValueError("broken")
 
-    deep = message("fail").replace(b'"timestamp"', b'"errors": [' + b"[" * 300 + b"]" * 300 + b'], "timestamp"')
     async with working(bench):
-        broker.queues["q"].push(deep, message("note", "after"))
+        broker.queues["q"].push(message("fail"), message("note", "after"))
         await until(lambda: bench.seen == ["after"])
 
-    assert [("malformed", deep, {"error": "TypeError: Recursion limit reached"})] == broker.queues["q"].dead
+    assert [("malformed", message("fail"), {"error": "TypeError: no such delay"})] == broker.queues["q"].dead
     assert [("q", "fail", "malformed")] == bench.observer.dead
 
 
