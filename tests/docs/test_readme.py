@@ -41,7 +41,7 @@ def test_the_typed_example_enqueues_and_runs(tmp_path: Path, redis_url: str, raw
     worker = start_asyncq("worker", folder=tmp_path, ASYNCQ_REDIS_URL=redis_url)
     try:
         assert worker.stdout is not None
-        wait_until(lambda: raw_redis.llen("analytics") == 0)
+        wait_until(lambda: not raw_redis.llen("analytics") and not raw_redis.keys("*:inflight:*"))  # all have run
         worker.send_signal(signal.SIGTERM)
         out, err = worker.communicate(timeout=20)
     finally:
