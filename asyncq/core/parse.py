@@ -160,5 +160,7 @@ def _redis_url(raw: object) -> str:
 
 
 NAMES: Final = Parser(f"queue names ({QUEUE_NAME_RULE}), separated by commas", _names, "NAME")
-MODULE: Final = Parser("a module name such as tasks, shop.tasks or shop.tasks:registry (no .py, no path)", _module, "MODULE")
+MODULE: Final = Parser(
+    "a module name such as tasks, shop.tasks or shop.tasks:registry (no .py, no path)", _module, "MODULE"
+)
 REDIS_URL: Final = Parser("a URL such as redis://host:6379/0, rediss://... or unix:///...", _redis_url, "URL")
