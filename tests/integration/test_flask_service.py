@@ -45,11 +45,11 @@ def test_one_sentence_comes_when_a_request_is_no_sign_up(service, raw_redis):
         (400, "Invalid JSON: ", {"content": b"[" * 60_000, "headers": JSON}),
         (400, "Invalid JSON: ", {"content": b'{"name": "\xff"}', "headers": JSON}),
         (413, "", {"content": b" " * 65_537, "headers": JSON}),
-        (415, "expected the content type application/json, found 'text/plain'", {
+        (415, "expected the content type application/json, found another", {
             "content": BODY, "headers": {"content-type": "text/plain"}
         }),
-        (415, "expected the content type application/json, found ''", {"content": BODY}),
-        (415, "expected the content type application/json, found 'application/x-www-form-urlencoded'", {"data": USER}),
+        (415, "expected the content type application/json, found another", {"content": BODY}),
+        (415, "expected the content type application/json, found another", {"data": USER}),
     ]  # fmt: skip
     for view in VIEWS:
         for code, sentence, request in faults:
