@@ -180,4 +180,6 @@ def refuses(host, port):
         socket.create_connection((host, port), timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was closed while we were let in: look again
+        return False
     return False
