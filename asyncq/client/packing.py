@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from asyncq.broker.pushes import Push
 from asyncq.core import codec
 from asyncq.core.envelope import Envelope
+from asyncq.core.errors import ConfigurationError
 
 _Way = tuple[str, float, bool]
 
@@ -26,6 +27,10 @@ def pack(envelopes: Sequence[Envelope], limit_bytes: int) -> list[Push]:
     """
     ways: dict[_Way, list[tuple[str, bytes]]] = {}
     for envelope in envelopes:
+        if not isinstance(envelope, Envelope):
+            raise ConfigurationError(
+                f"enqueue: expected an Envelope, as task.envelope(payload) makes it, found {type(envelope).__name__}"
+            )
         raw = codec.encode(envelope.message, limit_bytes)
         way = envelope.queue, envelope.delay_s, envelope.retry_safe
         ways.setdefault(way, []).append((envelope.message["id"], raw))

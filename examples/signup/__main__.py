@@ -1,4 +1,4 @@
-"""`python -m examples.signup [push | sink | api]`: the example from the command line.
+"""`python -m examples.signup [push | sink | api | flask]`: the example from the command line.
 
 Without a command: start the sinks, push the file's events, show the deliveries until all have arrived.
 The only module of the example that prints, exits and sets the environment; it never runs a task itself.
@@ -34,6 +34,7 @@ from examples.signup.watch import shortfall, summary, watch
 
 DEFAULT_TIMEOUT_S: Final = 300.0
 DEFAULT_API_PORT: Final = 8000
+DEFAULT_FLASK_PORT: Final = 8001
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -84,6 +85,18 @@ def _sink_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def _listen_options(port: int) -> Callable[[Command], Command]:
+    def with_options(command: Command) -> Command:
+        for option in (
+            click.option("--port", type=click.IntRange(0, 65535), default=port, show_default=True),
+            click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        ):
+            command = option(command)
+        return command
+
+    return with_options
 
 
 def _ports(smtp_port: int | None, http_port: int | None) -> dict[str, int]:
@@ -206,15 +219,33 @@ async def _sink_until_told(ledger: Ledger, host: str, ports: dict[str, int]) -> 
         await told.wait()
 
 
+def _say_serving(host: str, port: int) -> None:
+    click.echo(f"Serving on http://{host}:{port}", err=True)
+
+
 @main.command()
 @_redis_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_API_PORT, show_default=True)
+@_listen_options(DEFAULT_API_PORT)
 def api(host: str, port: int) -> None:
-    """Serve POST /signup."""
+    """Serve POST /signup with FastAPI."""
     with listening(host, port, "--port") as sock:
-        click.echo(f"Serving on http://{host}:{sock.getsockname()[1]}", err=True)
+        _say_serving(*sock.getsockname())
         uvicorn.Server(uvicorn.Config("examples.signup.api:app", access_log=False)).run(sockets=[sock])
+
+
+@main.command()
+@_redis_option
+@_listen_options(DEFAULT_FLASK_PORT)
+def flask(host: str, port: int) -> None:
+    """Serve POST /signup (async view) and POST /signup/sync with Flask, until SIGINT or SIGTERM.
+
+    With werkzeug's threaded server, for this example only. A deployment gives examples.signup.flask_app:app to a WSGI
+    server.
+    """
+    from examples.signup.flask_server import serve  # brings Flask: only here
+
+    with listening(host, port, "--port") as sock:
+        serve(sock, ready=_say_serving)
 
 
 if __name__ == "__main__":

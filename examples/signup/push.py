@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from asyncq import create_task, enqueue_task
-from asyncq.core.errors import ConfigurationError
+from asyncq import ConfigurationError
 from examples.signup.event import Event, problem_with
-from examples.signup.tasks import QUEUE
+from examples.signup.tasks import process_signup
 
 
 def read_events(path: Path, count: int | None = None) -> list[Event]:
@@ -67,5 +66,5 @@ async def push_events(events: Sequence[Event], rate: float | None, progress: Cal
         wait_s = delay_s(number, rate, time.monotonic() - started)
         if wait_s:
             await asyncio.sleep(wait_s)
-        await enqueue_task(QUEUE, create_task("user_signup", event))
+        await process_signup.enqueue(event)
         progress(number + 1)

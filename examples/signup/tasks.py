@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from asyncq import Discard, create_task, enqueue_many, task
+from asyncq import Client, Discard, task
 from examples.signup import content
 from examples.signup.event import Event, problem_with
 from examples.signup.outgoing import outgoing
 
 QUEUE: Final = "task_queue"
-DELIVERIES: Final = ("send_welcome_email", "track_signup", "notify_crm")
+
+client = Client()  # connects on first use, to the Redis of the worker it is in
 
 
 @task("user_signup", queue=QUEUE)
@@ -31,7 +32,7 @@ async def process_signup(event: Event) -> None:
     problem = problem_with(event)
     if problem:
         raise Discard(problem)
-    await enqueue_many(QUEUE, [create_task(name, event) for name in DELIVERIES])
+    await client.enqueue_many(delivery.envelope(event) for delivery in DELIVERIES)
 
 
 @task("send_welcome_email", queue=QUEUE, timeout_s=60)
@@ -53,6 +54,9 @@ async def track_signup(event: Event) -> None:
 async def notify_crm(event: Event) -> None:
     """Call the CRM's webhook. Its 503s are expected: five attempts instead of three."""
     await _post("/crm", event["event_id"], content.crm_record(event))
+
+
+DELIVERIES: Final = (send_welcome_email, track_signup, notify_crm)
 
 
 async def _post(path: str, event_id: str, record: dict[str, object]) -> None:

@@ -58,6 +58,7 @@ def test_exit_is_1_and_the_missing_are_named_when_no_worker_runs(redis_url):
         (["sink"], "--smtp-port"),
         (["sink"], "--http-port"),
         (["api"], "--port"),
+        (["flask"], "--port"),
     ],
 )
 def test_exit_is_73_with_one_sentence_when_a_port_is_busy(command, option):
@@ -66,7 +67,7 @@ def test_exit_is_73_with_one_sentence_when_a_port_is_busy(command, option):
         other.listen()
         port = other.getsockname()[1]
 
-        done = run(*command, *([] if command == ["api"] else FREE_PORTS), option, str(port))
+        done = run(*command, *([] if option == "--port" else FREE_PORTS), option, str(port))
 
     assert done.returncode == 73
     assert re.fullmatch(rf"cannot listen on 127.0.0.1:{port} \(.+\); end what uses it .+ with {option}\n", done.stderr)
@@ -87,6 +88,7 @@ def test_exit_is_69_with_one_sentence_when_redis_is_unreachable():
         (["sink", "--host", "192.0.2.1"], "--host: expected an IPv4 address of this machine, found '192.0.2.1'"),
         (["sink", "--host", "::1"], "--host: expected an IPv4 address of this machine, found '::1'"),
         (["api", "--host", "192.0.2.1"], "--host: expected an IPv4 address of this machine, found '192.0.2.1'"),
+        (["flask", "--host", "192.0.2.1"], "--host: expected an IPv4 address of this machine, found '192.0.2.1'"),
         (["sink", "--record", "/nowhere/at/all"], "--record /nowhere/at/all: cannot be written"),
     ],
 )

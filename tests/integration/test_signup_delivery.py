@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from asyncq.core.errors import PortBusyError
-from asyncq.core.registry import default_registry
 from examples.signup import tasks
 from examples.signup.ledger import Ledger, is_flaky
 from examples.signup.make_events import EVENTS_FILE
@@ -43,8 +42,8 @@ async def counts(sinks):
 
 
 async def test_each_channel_counts_its_delivery_when_the_handlers_run(sinks):
-    for name in tasks.DELIVERIES:
-        await default_registry[name](STEADY)
+    for deliver in tasks.DELIVERIES:
+        await deliver(STEADY)
 
     assert await counts(sinks) == {
         "email": {"deliveries": 1, "distinct": 1},
@@ -62,8 +61,8 @@ async def test_each_channel_counts_its_delivery_when_the_handlers_run(sinks):
 
 async def test_handler_fails_then_succeeds_when_the_crm_refuses_once(sinks):
     with pytest.raises(httpx.HTTPStatusError, match="503"):
-        await default_registry["notify_crm"](FLAKY)
-    await default_registry["notify_crm"](FLAKY)
+        await tasks.notify_crm(FLAKY)
+    await tasks.notify_crm(FLAKY)
 
     assert (await counts(sinks))["crm"] == {"deliveries": 1, "distinct": 1}
     assert (await counts(sinks))["flaky_refusals"] == 1
@@ -71,14 +70,14 @@ async def test_handler_fails_then_succeeds_when_the_crm_refuses_once(sinks):
 
 async def test_duplicate_is_counted_when_a_mail_is_sent_twice(sinks):
     for _ in range(2):
-        await default_registry["send_welcome_email"](STEADY)
+        await tasks.send_welcome_email(STEADY)
 
     assert (await counts(sinks))["email"] == {"deliveries": 2, "distinct": 1}
     assert (await counts(sinks))["duplicates"] == 1
 
 
 async def test_all_mails_arrive_over_few_connections_when_sent_at_once(sinks):
-    await asyncio.gather(*(default_registry["send_welcome_email"](event) for event in EVENTS))
+    await asyncio.gather(*(tasks.send_welcome_email(event) for event in EVENTS))
 
     assert (await counts(sinks))["email"] == {"deliveries": 60, "distinct": 60}
     assert 1 <= len(outgoing().smtp._idle) <= SMTP_CONNECTIONS
@@ -88,12 +87,12 @@ async def test_next_mail_gets_a_new_connection_when_the_server_closed_the_old_on
     ledger = Ledger()
     async with running_sinks(ledger) as first:
         point_handlers_at(monkeypatch, first)
-        await default_registry["send_welcome_email"](EVENTS[0])
+        await tasks.send_welcome_email(EVENTS[0])
     async with asyncio.timeout(20):
         while outgoing().smtp._idle[0].is_connected:
             await asyncio.sleep(0.01)
     async with running_sinks(ledger, smtp_port=first.smtp_port):
-        await default_registry["send_welcome_email"](EVENTS[1])
+        await tasks.send_welcome_email(EVENTS[1])
         await close_outgoing()
 
     assert ledger.missing("email", {event["event_id"] for event in EVENTS[:2]}) == set()
@@ -106,7 +105,7 @@ async def test_connection_is_dropped_when_the_server_refuses_a_mail(sinks):
             await smtp.sendmail("a@example.com", ["b@example.com"], b"Subject: no event\r\n\r\nHello\r\n")
 
     assert len(pool._idle) == 0
-    await default_registry["send_welcome_email"](STEADY)
+    await tasks.send_welcome_email(STEADY)
     assert (await counts(sinks))["email"] == {"deliveries": 1, "distinct": 1}
 
 
@@ -115,9 +114,9 @@ async def test_handlers_fail_when_nothing_listens(monkeypatch):
         point_handlers_at(monkeypatch, gone)
     try:
         with pytest.raises(aiosmtplib.SMTPConnectError):
-            await default_registry["send_welcome_email"](STEADY)
+            await tasks.send_welcome_email(STEADY)
         with pytest.raises(httpx.ConnectError):
-            await default_registry["track_signup"](STEADY)
+            await tasks.track_signup(STEADY)
     finally:
         await close_outgoing()
 
@@ -135,8 +134,8 @@ async def test_worker_is_named_when_deliveries_are_recorded(tmp_path, monkeypatc
     with path.open("a", buffering=1) as file:
         async with running_sinks(Ledger(file)) as sinks:
             point_handlers_at(monkeypatch, sinks)
-            for name in tasks.DELIVERIES:
-                await default_registry[name](STEADY)
+            for deliver in tasks.DELIVERIES:
+                await deliver(STEADY)
             await close_outgoing()
 
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -160,7 +159,7 @@ async def test_one_sentence_comes_when_a_port_is_busy(flag):
 
 async def test_nothing_is_logged_when_deliveries_succeed(sinks, caplog):
     caplog.set_level("INFO")
-    for name in tasks.DELIVERIES:
-        await default_registry[name](STEADY)
+    for deliver in tasks.DELIVERIES:
+        await deliver(STEADY)
 
     assert [record for record in caplog.records if record.name.startswith(("httpx", "mail.log"))] == []
