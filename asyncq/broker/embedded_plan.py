@@ -82,9 +82,20 @@ def plan(folder: Path, configured: str | None = None) -> EmbeddedPlan:
 
 
 def socket_path(folder: Path) -> str:
-    """Where the socket of a folder lies: short, one per user and folder, under the temporary directory."""
+    """Where the socket of a folder lies: short, one per user and folder, under the temporary directory.
+
+    Raises:
+        ConfigurationError: this machine has no temporary directory that can be written.
+    """
     digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    for base in (tempfile.gettempdir(), "/tmp"):
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "embedded Redis: expected a temporary folder for its socket, found none that can be written; "
+            "name a Redis with --redis or ASYNCQ_REDIS_URL, or set TMPDIR"
+        ) from None
+    for base in (temporary, "/tmp"):
         path = os.path.join(base, f"asyncq-{os.getuid()}-{digest}", "redis.sock")
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
             return path

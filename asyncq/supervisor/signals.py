@@ -28,14 +28,14 @@ COMMANDS: Final[Mapping[signal.Signals, Command]] = {
     signal.SIGINT: Command.STOP,
     signal.SIGQUIT: Command.CANCEL,
     signal.SIGCHLD: Command.REAP,
-    # Caught, so that none of them ends or stops the supervisor by its default action.
+    # Caught, so that none of them ends or stops the supervisor by its default action. SIGCONT does neither, and systemd
+    # sends one behind every SIGTERM.
     signal.SIGHUP: Command.IGNORE,
     signal.SIGUSR1: Command.IGNORE,
     signal.SIGUSR2: Command.IGNORE,
     signal.SIGTTIN: Command.IGNORE,
     signal.SIGTTOU: Command.IGNORE,
     signal.SIGTSTP: Command.IGNORE,
-    signal.SIGCONT: Command.IGNORE,
 }
 
 _NUMBERS: Final = frozenset(int(number) for number in COMMANDS)

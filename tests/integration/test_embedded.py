@@ -129,6 +129,15 @@ def test_socket_moves_below_tmp_when_the_temporary_directory_is_too_deep(tmp_pat
     assert socket_path(tmp_path).startswith("/tmp/asyncq-")
 
 
+def test_a_machine_without_a_temporary_folder_is_told_what_to_do(tmp_path, monkeypatch):
+    def nowhere():
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(ConfigurationError, match=r"expected a temporary folder for its socket, found none.*--redis"):
+        socket_path(tmp_path)
+
+
 @linux_only
 def test_owner_killed_leaves_no_server_and_loses_nothing(tmp_path, redis_server):
     owner = python(OWNER, redis_server, folder=tmp_path)

@@ -121,7 +121,7 @@ def test_nothing_is_alive_when_the_supervisor_is_sigkilled() -> None:
         wait_until(lambda: not any(alive(pid) for pid in pids), 2.0)
 
 
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGTSTP", "SIGCONT"])
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGTSTP"])
 def test_signal_is_ignored_with_one_line_when_it_means_nothing_yet(name: str) -> None:
     with Supervised(WORKER) as tree:
         (pid,) = tree.ready_pids(1)
@@ -131,6 +131,16 @@ def test_signal_is_ignored_with_one_line_when_it_means_nothing_yet(name: str) ->
         assert alive(pid)
         tree.signal(signal.SIGTERM)
         assert tree.finish() == 0
+
+
+def test_the_sigcont_that_systemd_sends_behind_a_sigterm_means_nothing() -> None:
+    with Supervised(WORKER) as tree:
+        tree.ready_pids(1)
+        tree.signal(signal.SIGCONT)
+        tree.signal(signal.SIGTERM)
+        tree.signal(signal.SIGCONT)
+        assert tree.finish() == 0
+        assert tree.logged("signal ignored") == []
 
 
 def _children(pid: int) -> list[int]:
