@@ -6,8 +6,10 @@ Prints one JSON line per answer: who got it, by which view, and what it said. Ru
 import json
 import os
 import sys
+import threading
 
 from examples.signup.flask_app import app
+from tests.support.states import wait_until
 
 VIEWS = ("/signup", "/signup/sync")
 
@@ -28,6 +30,9 @@ def child(who, count, begin):
 
 def main(children, count):
     sign_up("before", 0)
+    wait_until(
+        lambda: threading.active_count() == 1, what="the async view's thread has ended"
+    )  # no server forks threads
     begin, gun = os.pipe()
     pids = []
     for who in range(children):
@@ -35,7 +40,6 @@ def main(children, count):
         if pid == 0:
             os.close(gun)
             child(f"child{who}", count, begin)
-            sys.stdout.flush()
             os._exit(0)
         pids.append(pid)
     os.close(gun)
