@@ -39,7 +39,7 @@ class Client:
         max_message_bytes: Refuse anything larger; default the setting's, 1 MiB when a URL is given.
 
     Raises:
-        ConfigurationError: the URL is no Redis URL.
+        ConfigurationError: the URL is no Redis URL, or the limit no number of bytes.
     """
 
     def __init__(self, redis_url: str | None = None, max_message_bytes: int | None = None) -> None:

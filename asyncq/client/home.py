@@ -13,6 +13,8 @@ from typing import Final
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.core.codec import MAX_MESSAGE_BYTES
+from asyncq.core.errors import ConfigurationError, shown
+from asyncq.core.number import is_whole
 from asyncq.core.settings import Loaded, Settings, load
 
 
@@ -80,8 +82,10 @@ def target(redis_url: str | None, limit_bytes: int | None) -> Target:
     """Check what a client is given.
 
     Raises:
-        ConfigurationError: the URL is no Redis URL.
+        ConfigurationError: the URL is no Redis URL, or the limit no number of bytes.
     """
+    if limit_bytes is not None and not (is_whole(limit_bytes) and limit_bytes > 0):
+        raise ConfigurationError(f"max_message_bytes: expected a whole number from 1, found {shown(limit_bytes)}")
     return Target(None if redis_url is None else ConnectionSettings(redis_url), limit_bytes)
 
 

@@ -21,7 +21,7 @@ class SyncClient:
         redis_url, max_message_bytes: As for Client.
 
     Raises:
-        ConfigurationError: the URL is no Redis URL.
+        ConfigurationError: the URL is no Redis URL, or the limit no number of bytes.
     """
 
     def __init__(self, redis_url: str | None = None, max_message_bytes: int | None = None) -> None:

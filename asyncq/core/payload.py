@@ -7,11 +7,13 @@ annotation and pydantic never by us. Runs no code that a message names.
 
 from __future__ import annotations
 
+import collections.abc
 import contextlib
 import dataclasses
 import functools
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -22,6 +24,11 @@ Read = Callable[[Any], Any]
 
 _UNKNOWN: Final = object()
 _MAX_FAULTS: Final = 3
+_MAPPINGS: Final = (dict, collections.abc.Mapping)
+_PLAIN: Final = (
+    *(str, int, float, bool, type(None), Any, list, collections.abc.Sequence, *_MAPPINGS),
+    *(types.UnionType, typing.Union, typing.Literal, typing.Required, typing.NotRequired),
+)
 
 
 def reader_of(handler: Callable[..., Any], task: str) -> Read | None:
@@ -41,7 +48,7 @@ def reader_of(handler: Callable[..., Any], task: str) -> Read | None:
         return None
     make = _pydantic_reader if any(map(_is_pydantic, parts)) else _msgspec_reader
     try:
-        return make(annotation)
+        return _checking(make(annotation)) if all(map(_is_plain, parts)) else make(annotation)
     except Exception as error:  # whatever either library raises for a type that it cannot check
         raise _refused(task, annotation, error) from error
 
@@ -142,6 +149,24 @@ def _is_model(part: Any) -> bool:
         or hasattr(part, "__struct_fields__")
         or _is_pydantic(part)
     )
+
+
+def _is_plain(part: Any) -> bool:
+    """A type whose values are JSON's own, once they are checked; what it is made of is judged for itself."""
+    if typing.get_origin(part) in _MAPPINGS:
+        return typing.get_args(part)[0] is str
+    inside_a_literal = isinstance(part, str | int | None)
+    return typing.get_origin(part) is not None or typing.is_typeddict(part) or inside_a_literal or part in _PLAIN
+
+
+def _checking(read: Read) -> Read:
+    """Hands over the payload itself, with the members that a TypedDict does not name."""
+
+    def check(payload: Any) -> Any:
+        read(payload)
+        return payload
+
+    return check
 
 
 def _msgspec_reader(annotation: Any) -> Read:

@@ -1,9 +1,8 @@
 """The sign-up event: what the service enqueues, what every task of the example receives.
 
 Made by `service` and `make_events`, checked by the first task (`user_signup`): anybody may RPUSH one.
-A plain dict on purpose: workers would check a TypedDict, refuse a mail because an optional field is odd, and drop the
-fields that they do not know, whereas the first task passes on what newer services send. What must hold for headers no
-type can say.
+A plain dict on purpose: of a TypedDict every field would be checked, and a mail refused because an optional one is odd.
+What must hold for headers no type can say.
 Pure: no I/O, no clock but the one that is given.
 """
 

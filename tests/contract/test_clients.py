@@ -12,6 +12,8 @@ import pytest
 import redis
 
 from asyncq import Client, Envelope, Handle, Registry, SyncClient, create_task
+from asyncq.broker.scripts import script
+from asyncq.client.per_loop import PerLoop
 from asyncq.core.errors import BrokerRefusedError, ConfigurationError, MessageTooLargeError, OutcomeUnknownError
 from tests.support.proxy import FaultyProxy
 from tests.support.states import wait_until
@@ -125,6 +127,13 @@ def test_a_url_that_is_none_is_refused_at_once(kind: Callable[[str], object]) ->
         kind("http://localhost")
 
 
+@pytest.mark.parametrize("kind", [Client, SyncClient])
+@pytest.mark.parametrize("limit", [0, -5, "5", 1.5, True])
+def test_a_limit_that_is_none_is_refused_at_once(kind: type[Client] | type[SyncClient], limit: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"max_message_bytes: expected a whole number from 1, found {limit!r}"):
+        kind(None, limit)
+
+
 @both
 async def test_a_client_is_found_a_redis_as_a_command_is(
     redis_url: str, raw_redis: redis.Redis, kind: Kind, monkeypatch: pytest.MonkeyPatch
@@ -151,7 +160,23 @@ async def test_a_client_may_be_used_again_after_close(redis_url: str, raw_redis:
     assert 2 == raw_redis.llen("q")
 
 
+@both
+async def test_a_script_that_redis_forgot_is_loaded(redis_url: str, raw_redis: redis.Redis, kind: Kind) -> None:
+    client = kind(redis_url)
+    for _ in range(2):
+        raw_redis.script_flush()
+        await client.enqueue(envelope(retry_safe=True))
+    await client.close()
+
+    assert 2 == raw_redis.llen("q")
+
+
 class TestRetrySafe:
+    @pytest.fixture(autouse=True)
+    def known(self, raw_redis: redis.Redis) -> None:
+        """The server knows the script, so that what is lost is the reply of its run."""
+        raw_redis.script_load(script("enqueue").source)
+
     @both
     async def test_a_message_is_enqueued_once_when_the_reply_is_lost(
         self, raw_redis: redis.Redis, proxy: FaultyProxy, kind: Kind
@@ -285,6 +310,31 @@ def run_in_threads(count: int, work: Callable[[], object]) -> None:
 
 async def enqueued_by(client: Client, count: int) -> None:
     await asyncio.gather(*(client.enqueue(envelope()) for _ in range(count)))
+
+
+def test_a_child_that_goes_on_with_its_parents_event_loop_gets_connections_of_its_own() -> None:
+    made: list[object] = []
+
+    async def make() -> object:
+        made.append(object())
+        return made[-1]
+
+    async def close(thing: object) -> None: ...
+
+    per_loop, loop = PerLoop(make, close), asyncio.new_event_loop()
+    ours = loop.run_until_complete(per_loop.current())
+    pid = os.fork()
+    if pid == 0:
+        try:
+            theirs = loop.run_until_complete(per_loop.current())
+            os._exit(0 if theirs is not ours and theirs is loop.run_until_complete(per_loop.current()) else 3)
+        finally:
+            os._exit(1)
+
+    assert 0 == os.waitpid(pid, 0)[1]
+    assert ours is loop.run_until_complete(per_loop.current())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
 
 
 FORKING = """

@@ -135,6 +135,32 @@ def test_models_are_found_at_any_depth() -> None:
     assert [User(email="a", bornOn="2000-01-01")] == read(list[User], [{"email": "a", "bornOn": "2000-01-01"}])
 
 
+class Nested(TypedDict):
+    rows: list[Row]
+    by_name: dict[str, Row]
+    first: Row | None
+
+
+class Dated(TypedDict):
+    at: datetime.datetime
+
+
+@pytest.mark.parametrize("annotation", [Row, Nested, list[Row], dict[str, Row], Row | None, Mapping[str, list[Row]]])
+def test_typed_dicts_of_jsons_own_types_are_the_payload_itself(annotation: Any) -> None:
+    row = {"email": "a", "newer": 1}
+    nested = {"rows": [row], "by_name": {"x": row}, "first": None, "newer": {}}
+    payloads = {Row: row, Nested: nested, list[Row]: [row], dict[str, Row]: {"x": row}, Row | None: row}
+    payload = payloads.get(annotation, {"x": [row]})
+
+    assert payload is read(annotation, payload)
+
+
+def test_typed_dicts_of_other_types_are_made_anew_without_what_they_do_not_name() -> None:
+    assert {"at": AT} == read(Dated, {"at": "2025-03-03T08:15:00Z", "newer": 1})
+    assert {7: {"email": "a"}} == read(dict[int, Row], {"7": {"email": "a", "newer": 1}})
+    assert Place("Rome") == read(Place, {"city": "Rome", "newer": 1})
+
+
 @pytest.mark.parametrize(
     ("annotation", "payload", "sentence"),
     [
