@@ -33,7 +33,7 @@ class TextFormatter(logging.Formatter):
         fields = "".join(f" {key}={_shown(value)}" for key, value in fields_of(record).items())
         line = f"{clock}.{int(record.msecs):03d} {record.levelname} {self.process} {record.getMessage()}{fields}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += "".join(f"\n{printable(row)}" for row in self.formatException(record.exc_info).split("\n"))
         return line
 
 

@@ -76,6 +76,16 @@ def test_a_traceback_follows_its_text_line() -> None:
     assert ("Traceback (most recent call last):", "ValueError: no") == (second, last)
 
 
+def test_a_traceback_cannot_make_a_terminal_do_something() -> None:
+    made = record()
+    try:
+        raise ValueError("\x1b[2J")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+
+    assert "ValueError: \\x1b[2J" == TextFormatter("w").format(made).splitlines()[-1]
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
