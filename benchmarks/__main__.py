@@ -8,7 +8,9 @@ import platform
 import click
 
 from benchmarks import drain as drain_scenario
+from benchmarks import metrics as metrics_scenario
 from benchmarks import payloads as payloads_scenario
+from benchmarks import processes as processes_scenario
 from benchmarks import wire as wire_scenario
 
 
@@ -60,6 +62,26 @@ def payloads(calls: int, runs: int) -> None:
     """Checking a payload against its annotation: dataclass, TypedDict, Struct, pydantic model, and code by hand."""
     _machine()
     payloads_scenario.main(calls, runs)
+
+
+@benchmarks.command()
+@click.option("--tasks", type=click.IntRange(1000), default=50_000, show_default=True, help="Tasks per turn.")
+@click.option("--runs", type=click.IntRange(1), default=7, show_default=True, help="Turns each.")
+@click.option("--deaths", type=click.IntRange(0), multiple=True, default=(0, 64, 256), show_default=True)
+def metrics(tasks: int, runs: int, deaths: tuple[int, ...]) -> None:
+    """Counting one task, and a page after so many deaths: shared memory and prometheus_client's two modes in turns."""
+    _, cpu = _machine()
+    metrics_scenario.main(tasks, runs, sorted(deaths), cpu)
+
+
+@benchmarks.command()
+@click.option("--procs", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--server", help="Redis or Valkey binary; default as the embedded one.")
+def processes(procs: int, runs: int, server: str | None) -> None:
+    """Memory, threads and start of a supervisor's parent and of each kind of child. Linux."""
+    _machine()
+    processes_scenario.main(procs, runs, server)
 
 
 def _machine() -> tuple[int | None, int | None]:

@@ -11,6 +11,7 @@ from asyncq.cli import output
 from asyncq.cli.asking import ask
 from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
 from asyncq.cli.queues import queues_of
+from asyncq.core.logs import printable
 
 if TYPE_CHECKING:  # brings redis-py
     from asyncq.broker.inspector import DeadRecord, RedisInspector
@@ -56,6 +57,7 @@ def _text(record: DeadRecord) -> str:
 
 
 def _paragraph(queue: str, record: DeadRecord) -> str:
+    """For a terminal: what it would obey instead of show is spelled out."""
     header = record.header
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(header["at_ms"] / 1000))
     known = [f"{key}={header[key]}" for key in ("name", "id", "attempt") if key in header]
@@ -65,4 +67,4 @@ def _paragraph(queue: str, record: DeadRecord) -> str:
         f"  {_text(record)}",
     ]
     lines += [f"  | {line}" for line in str(header.get("traceback", "")).splitlines()]
-    return "\n".join(line for line in lines if line.strip())
+    return "\n".join(printable(line) for line in lines if line.strip())

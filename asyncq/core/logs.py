@@ -33,18 +33,25 @@ class TextFormatter(logging.Formatter):
         fields = "".join(f" {key}={_shown(value)}" for key, value in fields_of(record).items())
         line = f"{clock}.{int(record.msecs):03d} {record.levelname} {self.process} {record.getMessage()}{fields}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += "".join(f"\n{printable(row)}" for row in self.formatException(record.exc_info).split("\n"))
         return line
 
 
 def _shown(value: object) -> str:
     """As it is, or in double quotes when it would not read as one word."""
     text = str(value)
-    return (
-        json.dumps(text, ensure_ascii=False)
-        if not text or any(sign.isspace() or sign == '"' for sign in text)
-        else text
-    )
+    is_word = text and not any(sign.isspace() or sign == '"' for sign in text)
+    return printable(text if is_word else json.dumps(text, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    """The same text, but signs that a terminal would obey instead of show stand as \\xHH or \\uHHHH.
+
+    For whatever a message says on its way to a terminal: a producer must not move the cursor of those who look.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 class JsonFormatter(logging.Formatter):

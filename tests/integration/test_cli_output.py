@@ -270,3 +270,16 @@ async def test_dead_shows_reason_message_and_traceback(tmp_path, redis_url):
         )
         == 1
     )
+
+
+async def test_dead_spells_out_what_a_terminal_would_obey(tmp_path, redis_url):
+    broker = RedisBroker(ConnectionSettings(redis_url))
+    details = {"id": "\x9b2J", "name": "\x1b[2J", "error": "a\rb", "traceback": "in \u202etrack\nends"}
+    await broker.settle_popped("mail", [(b"\x1b]0;title\x07", DeadLetter("malformed", details))])
+    await broker.close()
+
+    text = ok(asyncq("dead", "--queue", "mail", "--redis", redis_url, folder=tmp_path))
+    _, _, said = text.partition(" mail ")
+    assert said == (
+        "malformed name=\\x1b[2J id=\\x9b2J\n  a\\rb\n  \\x1b]0;title\\x07\n  | in \\u202etrack\n  | ends\n"
+    )

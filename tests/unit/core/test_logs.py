@@ -24,6 +24,26 @@ def test_text_is_an_event_with_fields_that_read_as_words() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("shown", "value"),
+    [
+        ("\\x1b[31mred", "\x1b[31mred"),
+        ("\\x9b2J", "\x9b2J"),
+        ("\\u202e7", "\u202e7"),
+        ("\\x7f", "\x7f"),
+        ('"two\\nlines"', "two\nlines"),
+        ('"a\\u2028b"', "a\u2028b"),
+        ('"a \\u001b[2J"', "a \x1b[2J"),
+        ('"Grüße, 東京"', "Grüße, 東京"),
+        ("Grüße", "Grüße"),
+    ],
+)
+def test_no_field_of_a_text_line_can_make_a_terminal_do_something(shown: str, value: str) -> None:
+    line = TextFormatter("worker[0]").format(record(id=value))
+
+    assert f"INFO worker[0] task will be retried id={shown}" == line.split(" ", 1)[1]
+
+
 def test_json_is_one_object_per_line_whatever_the_fields_hold() -> None:
     line = JsonFormatter("worker[0]").format(record(id="7", error="two\nlines", thing=object))
 
@@ -54,6 +74,16 @@ def test_a_traceback_follows_its_text_line() -> None:
 
     assert first.endswith("INFO w task will be retried id=7")
     assert ("Traceback (most recent call last):", "ValueError: no") == (second, last)
+
+
+def test_a_traceback_cannot_make_a_terminal_do_something() -> None:
+    made = record()
+    try:
+        raise ValueError("\x1b[2J")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+
+    assert "ValueError: \\x1b[2J" == TextFormatter("w").format(made).splitlines()[-1]
 
 
 class Terminal(io.StringIO):
