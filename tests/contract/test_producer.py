@@ -76,6 +76,7 @@ async def test_error_says_that_nothing_happened_when_nobody_listens(redis_url: s
     await producer.close()
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @both
 async def test_error_is_plain_when_redis_answers_that_it_refuses(
     raw_redis: redis.Redis, settings: ConnectionSettings, kind: Kind
