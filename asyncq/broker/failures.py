@@ -41,6 +41,8 @@ _REFUSING_TYPES: Final = (redis_errors.AuthenticationError, redis_errors.Authori
 # What a failed call may raise; anything else is a mistake of ours and passes through.
 CALL_ERRORS: Final = (redis_errors.RedisError, OSError, TimeoutError)
 
+_NO_ANSWER: Final = "no answer in time"
+
 
 class NotSentError(BrokerUnavailableError):
     """No connection: nothing was written, so nothing happened."""
@@ -77,7 +79,7 @@ def translate(error: BaseException, address: str, *, sent: bool) -> BrokerError:
             f"Redis at {address} refused: {text}; check the credentials, the rights and the key's type"
         )
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
-        text = "no answer in time"
+        text = _NO_ANSWER
     if sent:
         return ReplyLostError(f"the connection to Redis at {address} was lost before the reply: {text}")
     return NotSentError(f"cannot reach Redis at {address}: {text}; {_advice(error, text, address)}")
@@ -95,7 +97,8 @@ def _advice(error: BaseException, text: str, address: str) -> str:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return "check ssl_ca_certs and the name of the host in the URL"
     hung_up = any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in causes)
-    if not address.startswith("unix") and (hung_up or "closed by server" in text):
+    silent = address.startswith("rediss:") and text == _NO_ANSWER  # a port without TLS waits for the rest of a command
+    if silent or (not address.startswith("unix:") and (hung_up or "closed by server" in text)):
         return "is it running there, with TLS (rediss://) or without (redis://), and does it want a client certificate?"
     return "is it running there?"
 

@@ -90,6 +90,11 @@ def test_advice_fits_when_no_connection_comes_about(cause: OSError, advice: str)
     )
 
 
+def test_advice_is_about_tls_when_a_port_that_should_speak_it_says_nothing() -> None:
+    assert "with TLS" in str(translate(TimeoutError(), "rediss://host:1/0", sent=False))
+    assert "with TLS" not in str(translate(TimeoutError(), "redis://host:1/0", sent=False))
+
+
 def test_advice_is_silent_about_tls_when_the_socket_is_a_file() -> None:
     said = str(translate(ConnectionResetError(104, "reset"), "unix:///s", sent=False))
     assert said.endswith("is it running there?")
