@@ -32,8 +32,10 @@ def commands_of(user: str) -> set[str]:
 
 def make_users(admin: redis.Redis, *queues: str) -> None:
     """Make the page's users for these queues instead of the page's one, all with PASSWORD."""
+    version = tuple(int(part) for part in admin.info("server")["redis_version"].split(".")[:2])
+    newer = ["+client|setinfo"] if version >= (7, 2) else []  # as the page says
     for user, rules in documented().items():
-        admin.execute_command("ACL", "SETUSER", user, "reset", *_for_queues(rules, queues))
+        admin.execute_command("ACL", "SETUSER", user, "reset", *_for_queues(rules, queues), *newer)
 
 
 def _for_queues(rules: Rules, queues: tuple[str, ...]) -> list[str]:

@@ -17,6 +17,16 @@ from asyncq.broker.connection import ConnectionSettings
 
 ADDRESS = "redis://fake.test:1/0"  # nothing is looked up and nothing connected
 
+# Why a test stays with real servers.
+WAITING = "a blocking move that has to wait moves nothing, and nobody can be woken"
+CUT = "there is no wire that could be cut, and no reply that could be lost"
+SHA1HEX = "its Lua has no redis.sha1hex"
+FULL = "it knows no maxmemory"
+STATISTICS = "it counts no commands"
+
+
+_FIXTURE = type(pytest.fixture(lambda: None))
+
 
 class FakeAsyncLink(fakeredis.FakeAsyncRedisConnection):
     """A connection that remembers when it last had an answer, as redis-py's own does; else it would ask PING always."""
@@ -41,12 +51,9 @@ class FakeSyncLink(fakeredis.FakeRedisConnection):
 class FakeRedisServer:
     """fakeredis with its Lua: judges commands, scripts and replies in microseconds.
 
-    Faithful enough for producers, inspector, promoter, reaper, exchange and every script. Not for what follows, which
-    stays with real servers (tests/contract, tests/lua):
-      - waiting: a blocking move that has to wait moves nothing, nobody can be woken, CLIENT LIST shows no blocked ones;
-      - lost replies, cut connections, cancellation in the middle of a call: there is no wire that could be cut;
-      - `redis.sha1hex` (oversized messages), maxmemory, CONFIG RESETSTAT and command statistics;
-      - other processes: a forked child writes into a copy.
+    Faithful enough for producers, inspector, promoter, reaper, exchange and every script; what is not stays with real
+    servers (tests/contract, tests/lua), for the reasons above this class. Left out as a whole: test_registration_wait,
+    test_popper and test_wires (WAITING), test_registration_lost_replies (CUT), test_tls, test_acl (no server).
 
     Attributes:
         settings: For whatever is made on this server.
@@ -69,3 +76,22 @@ class FakeRedisServer:
         links: dict[ModuleType, type] = {connection.async_redis: FakeAsyncLink, connection.sync_redis: FakeSyncLink}
         for module, link in links.items():
             monkeypatch.setattr(module, "Connection", partial(link, server=self._server))
+
+
+def on_fake(module: ModuleType, real_only: dict[str, str] | None = None, prefix: str = "") -> dict[str, object]:
+    """The tests and fixtures of a module, to be judged on fakeredis, too: `globals().update(on_fake(test_inspector))`.
+
+    Args:
+        real_only: Tests that fakeredis cannot judge, and why; names that do not exist are refused.
+        prefix: Stands in the tests' names here, so that those of several modules find room in one.
+    """
+    left_out = real_only or {}
+    missing = sorted(set(left_out) - set(vars(module)))
+    assert not missing, f"{module.__name__} has no {missing}"
+    found: dict[str, object] = {}
+    for name, value in vars(module).items():
+        if name.startswith("test_") and name not in left_out:
+            found[name.replace("test_", f"test_{prefix}_" if prefix else "test_", 1)] = value
+        elif isinstance(value, _FIXTURE):
+            found[name] = value
+    return found

@@ -52,6 +52,7 @@ class TlsServer:
     Attributes:
         files: Its certificates.
         port: Where it speaks TLS.
+        clear_port: Where it does not.
         admin: A client on its unix socket, for looking at keys and for settings.
     """
 
@@ -59,17 +60,20 @@ class TlsServer:
         self.files = issue(folder)
         self._server = embedded.start_ephemeral(binary)
         self.admin = redis.Redis(unix_socket_path=self._server.plan.socket)
-        self.port = 0
+        self.port = self.clear_port = 0
 
     def __enter__(self) -> Self:
         certificate = str(self.files.server)
+        self.admin.config_set("bind", HOST)
         names = {"tls-cert-file": certificate, "tls-key-file": certificate, "tls-ca-cert-file": str(self.files.ca)}
-        for name, value in {"bind": HOST, "tls-auth-clients": "no"}.items():
-            self.admin.config_set(name, value)
-        self.port = free_port()
-        flat = [part for pair in {**names, "tls-port": str(self.port)}.items() for part in pair]
-        self.admin.config_set(*flat)
+        self._set({**names, "tls-auth-clients": "no", "tls-port": str(free_port())})
+        self._set({"port": str(free_port())})
+        self.port, self.clear_port = (int(self.admin.config_get(name)[name]) for name in ("tls-port", "port"))
         return self
+
+    def _set(self, values: dict[str, str]) -> None:
+        """All of them in one command: a certificate without its key would be refused."""
+        self.admin.config_set(*(part for pair in values.items() for part in pair))
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.admin.close()
