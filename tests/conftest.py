@@ -15,7 +15,7 @@ import redis
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from asyncq.broker.embedded_binary import ServerBinary, find_binary
-from tests.support import redis_servers
+from tests.support import processes, redis_servers, seeds
 from tests.support.fake_redis import FakeRedisServer
 from tests.support.key_leaks import leaks
 from tests.support.redis_servers import RedisServers
@@ -28,8 +28,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-redis-server", action="store_true", help="run against the wheel's and every one on PATH")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    seeds.choose(config)
     config.addinivalue_line("markers", "leaves_keys(reason): the test plants keys that belong to nobody")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if {"failed", "error"} & set(terminalreporter.stats):
+        terminalreporter.write_line(f"the same run again: {seeds.flags(config)}")
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Nothing that a test started may run when it has ended, and nothing does: not even when it ran out of time."""
+    before = processes.children()
+    yield
+    left = {pid: name for pid, name in processes.children().items() if pid not in before}
+    left = {pid: name for pid, name in left.items() if pid not in processes.SESSION_PIDS}
+    processes.end(set(left))
+    if left:
+        pytest.fail(f"processes that the test left running (killed now): {left}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

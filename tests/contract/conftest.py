@@ -28,9 +28,9 @@ QUEUES = (
 Register = Callable[..., Awaitable[Registration]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def acl_users(redis_socket: str) -> None:
-    """The users of docs/reference/acl.md on the real server, for the queues of these tests."""
+    """The users of docs/reference/acl.md on the real server, made anew for the queues of these tests."""
     with redis.Redis(unix_socket_path=redis_socket) as admin:
         acl.make_users(admin, *QUEUES)
 
