@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -16,11 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from asyncq.broker.embedded_binary import ServerBinary, find_binary
 from tests.support import processes, redis_servers, seeds
-from tests.support.fake_redis import FakeRedisServer
 from tests.support.key_leaks import leaks
 from tests.support.redis_servers import RedisServers
 from tests.support.states import wait_until
-from tests.support.tls import TlsServer
+
+if TYPE_CHECKING:  # imported by their fixtures: together they take longer than a unit test
+    from tests.support.fake_redis import FakeRedisServer
+    from tests.support.tls import TlsServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,11 +44,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    """Nothing that a test started may run when it has ended, and nothing does: not even when it ran out of time."""
+    """Nothing that a test started may run when it has ended, and nothing does: not even when it ran out of time.
+
+    Servers of the session or a module start before it: their fixtures have the wider scope.
+    """
     before = processes.children()
     yield
     left = {pid: name for pid, name in processes.children().items() if pid not in before}
-    left = {pid: name for pid, name in left.items() if pid not in processes.SESSION_PIDS}
     processes.end(set(left))
     if left:
         pytest.fail(f"processes that the test left running (killed now): {left}")
@@ -131,8 +136,10 @@ def raw_redis(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture(scope="session")
-def tls_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
+def tls_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[TlsServer]":
     """A server with a TLS port; skipped when none here can have one."""
+    from tests.support.tls import TlsServer
+
     reasons = {binary.path: redis_servers.why_without_tls(binary.path) for binary in candidates(pytestconfig)}
     able = [path for path, reason in reasons.items() if not reason]
     if not able:
@@ -142,16 +149,18 @@ def tls_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def tls(tls_server: TlsServer, request: pytest.FixtureRequest) -> Iterator[TlsServer]:
+def tls(tls_server: "TlsServer", request: pytest.FixtureRequest) -> "Iterator[TlsServer]":
     """The TLS server with an empty database, judged as `redis_url` is."""
     with empty_database(tls_server.admin, request):
         yield tls_server
-    tls_server.ask_for_certificates(False)
+        tls_server.ask_for_certificates(False)
 
 
 @pytest.fixture
-def fake_redis(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[FakeRedisServer]:
+def fake_redis(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> "Iterator[FakeRedisServer]":
     """See FakeRedisServer: a Redis inside this process, for unit tests of what does not block."""
+    from tests.support.fake_redis import FakeRedisServer
+
     with FakeRedisServer() as server:
         server.stand_in(monkeypatch)
         yield server

@@ -24,7 +24,6 @@ SHA1HEX = "its Lua has no redis.sha1hex"
 FULL = "it knows no maxmemory"
 STATISTICS = "it counts no commands"
 
-
 _FIXTURE = type(pytest.fixture(lambda: None))
 
 
@@ -90,8 +89,9 @@ def on_fake(module: ModuleType, real_only: dict[str, str] | None = None, prefix:
     assert not missing, f"{module.__name__} has no {missing}"
     found: dict[str, object] = {}
     for name, value in vars(module).items():
-        if name.startswith("test_") and name not in left_out:
-            found[name.replace("test_", f"test_{prefix}_" if prefix else "test_", 1)] = value
+        if name.startswith("test_"):
+            if name not in left_out:
+                found[name.replace("test_", f"test_{prefix}_" if prefix else "test_", 1)] = value
         elif isinstance(value, _FIXTURE):
             found[name] = value
     return found

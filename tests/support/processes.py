@@ -4,11 +4,10 @@ Used by tests/conftest.py around every test, so that also one that ran out of ti
 there is no procfs nobody is seen and nothing is ended.
 """
 
+import contextlib
 import os
 import signal
 from pathlib import Path
-
-SESSION_PIDS: set[int] = set()  # children that live as long as the session: its servers
 
 
 def children() -> dict[int, str]:
@@ -26,8 +25,9 @@ def children() -> dict[int, str]:
 def end(pids: set[int]) -> None:
     """Kill and reap them; what they started in turn dies with them or is no child of ours."""
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # somebody else has reaped it meanwhile
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def _command(pid: int) -> str:

@@ -13,7 +13,6 @@ from typing import Self
 from asyncq.broker import embedded
 from asyncq.broker.embedded_binary import ServerBinary, find_binary, in_wheel
 from asyncq.core.errors import ConfigurationError
-from tests.support.processes import SESSION_PIDS
 
 NAMES = ("redis-server", "valkey-server")
 
@@ -59,8 +58,7 @@ class RedisServers:
     def socket(self, path: str) -> str:
         """Path of the unix socket of the server with this binary."""
         if path not in self._running:
-            self._running[path] = server = embedded.start_ephemeral(path)
-            SESSION_PIDS.add(server.pid or 0)
+            self._running[path] = embedded.start_ephemeral(path)
         return self._running[path].plan.socket
 
 

@@ -18,7 +18,7 @@ def choose(config: pytest.Config) -> None:
         seed = random.SystemRandom().getrandbits(32)
     if hasattr(option, "randomly_seed"):
         option.randomly_seed = seed
-    if option.hypothesis_seed is None:
+    if getattr(option, "hypothesis_seed", "not installed") is None:
         option.hypothesis_seed = str(seed)
 
 
@@ -26,4 +26,4 @@ def flags(config: pytest.Config) -> str:
     """What to give pytest for the same run again."""
     option = config.option
     order = f"--randomly-seed={option.randomly_seed} " if hasattr(option, "randomly_seed") else "-p no:randomly "
-    return f"{order}--hypothesis-seed={option.hypothesis_seed}"
+    return f"{order}--hypothesis-seed={getattr(option, 'hypothesis_seed', None)}"

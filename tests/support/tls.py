@@ -14,7 +14,6 @@ import redis
 import trustme
 
 from asyncq.broker import embedded
-from tests.support.processes import SESSION_PIDS
 
 HOST = "127.0.0.1"
 OTHER_HOST = "localhost"  # the same machine; the certificate does not name it
@@ -60,7 +59,6 @@ class TlsServer:
     def __init__(self, binary: str, folder: Path) -> None:
         self.files = issue(folder)
         self._server = embedded.start_ephemeral(binary)
-        SESSION_PIDS.add(self._server.pid or 0)
         self.admin = redis.Redis(unix_socket_path=self._server.plan.socket)
         self.port = self.clear_port = 0
 
