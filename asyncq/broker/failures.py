@@ -5,6 +5,7 @@ Called by the wires for every failed call. Never retries, never logs, never prin
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 from redis import exceptions as redis_errors
@@ -40,6 +41,8 @@ _REFUSING_TYPES: Final = (redis_errors.AuthenticationError, redis_errors.Authori
 # What a failed call may raise; anything else is a mistake of ours and passes through.
 CALL_ERRORS: Final = (redis_errors.RedisError, OSError, TimeoutError)
 
+_NO_ANSWER: Final = "no answer in time"
+
 
 class NotSentError(BrokerUnavailableError):
     """No connection: nothing was written, so nothing happened."""
@@ -67,7 +70,8 @@ def translate(error: BaseException, address: str, *, sent: bool) -> BrokerError:
         address: Where, without the password.
         sent: Whether the command may have been written before it failed.
     """
-    text = str(error) or type(error).__name__
+    error = _answer_within(error)
+    text = (str(error) or type(error).__name__).rstrip(".")
     if is_answer(error):
         if isinstance(error, _PASSING_TYPES) or text.split(" ", 1)[0] in _PASSING:
             return BrokerUnavailableError(f"Redis at {address} cannot serve us now: {text}")
@@ -75,7 +79,34 @@ def translate(error: BaseException, address: str, *, sent: bool) -> BrokerError:
             f"Redis at {address} refused: {text}; check the credentials, the rights and the key's type"
         )
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
-        text = "no answer in time"
+        text = _NO_ANSWER
     if sent:
         return ReplyLostError(f"the connection to Redis at {address} was lost before the reply: {text}")
-    return NotSentError(f"cannot reach Redis at {address}: {text}; is it running there?")
+    return NotSentError(f"cannot reach Redis at {address}: {text}; {_advice(error, text, address)}")
+
+
+def _answer_within(error: BaseException) -> BaseException:
+    """What Redis answered while a connection was made: over unix sockets redis-py calls that a lost connection."""
+    cause = error.__cause__
+    return cause if cause is not None and is_answer(cause) else error
+
+
+def _advice(error: BaseException, text: str, address: str) -> str:
+    """What to look at when no connection comes about."""
+    causes = _causes(error)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return "check ssl_ca_certs and the name of the host in the URL"
+    hung_up = any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in causes)
+    silent = address.startswith("rediss:") and text == _NO_ANSWER  # a port without TLS waits for the rest of a command
+    if silent or (not address.startswith("unix:") and (hung_up or "closed by server" in text)):
+        return "is it running there, with TLS (rediss://) or without (redis://), and does it want a client certificate?"
+    return "is it running there?"
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what it arose from, the innermost last."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found

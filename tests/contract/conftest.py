@@ -3,18 +3,42 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+import redis
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.doors import Registration
+from tests.support import acl
 from tests.support.proxy import FaultyProxy
 
+QUEUES = (
+    "q",
+    "r",
+    "other",
+    "high",
+    "low",
+    "{shop}:mail",
+    "{shop}:bill",
+    "a:scheduled:b",
+    "list",
+    "first",
+    "second",
+    "ids",
+)
 Register = Callable[..., Awaitable[Registration]]
 
 
 @pytest.fixture
-def settings(redis_url: str) -> ConnectionSettings:
-    return ConnectionSettings(redis_url)
+def acl_users(redis_socket: str) -> None:
+    """The users of docs/reference/acl.md on the real server, made anew for the queues of these tests."""
+    with redis.Redis(unix_socket_path=redis_socket) as admin:
+        acl.make_users(admin, *QUEUES)
+
+
+@pytest.fixture
+def settings(redis_url: str, redis_socket: str, acl_users: None) -> ConnectionSettings:
+    """Speaks as the documented worker, so that a command it has no right to fails here and not with an operator."""
+    return ConnectionSettings(acl.url(redis_socket, "asyncq-worker"))
 
 
 @pytest.fixture

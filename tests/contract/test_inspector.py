@@ -91,6 +91,7 @@ async def test_dead_letters_show_header_and_raw_bytes_youngest_first_when_peeked
     assert await inspector.dead_letters("q", limit=0) == []
 
 
+@pytest.mark.leaves_keys("plants an id without its record")
 async def test_dead_letter_is_left_out_when_it_was_forgotten_meanwhile(
     raw_redis: redis.Redis, broker: RedisBroker, inspector: RedisInspector
 ) -> None:

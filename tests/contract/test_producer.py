@@ -44,11 +44,21 @@ async def test_messages_are_ready_in_order_when_pushed(
 ) -> None:
     producer = kind(settings)
     await producer.push("q", b"a")
-    raw_redis.config_resetstat()
     raws = [b"%d" % k for k in range(2500)]
     await producer.push_many("q", raws)
     await producer.push_many("q", [])
     assert raw_redis.lrange("q", 0, -1) == [b"a", *raws]
+    await producer.close()
+
+
+@both
+async def test_one_command_carries_a_thousand_when_many_are_pushed(
+    raw_redis: redis.Redis, settings: ConnectionSettings, kind: Kind
+) -> None:
+    producer = kind(settings)
+    raw_redis.config_resetstat()
+    await producer.push_many("q", [b"%d" % k for k in range(2500)])
+    await producer.push_many("q", [])
     assert raw_redis.info("commandstats")["cmdstat_rpush"]["calls"] == 3
     await producer.close()
 
@@ -76,6 +86,7 @@ async def test_error_says_that_nothing_happened_when_nobody_listens(redis_url: s
     await producer.close()
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @both
 async def test_error_is_plain_when_redis_answers_that_it_refuses(
     raw_redis: redis.Redis, settings: ConnectionSettings, kind: Kind
@@ -84,6 +95,14 @@ async def test_error_is_plain_when_redis_answers_that_it_refuses(
     raw_redis.set("q", "text")
     with pytest.raises(BrokerRefusedError, match="WRONGTYPE"):
         await producer.push("q", b"a")
+    await producer.close()
+
+
+@both
+async def test_push_is_put_off_when_redis_is_full(
+    raw_redis: redis.Redis, settings: ConnectionSettings, kind: Kind
+) -> None:
+    producer = kind(settings)
     raw_redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(BrokerUnavailableError, match="maxmemory"):

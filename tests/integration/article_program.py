@@ -8,13 +8,13 @@ from asyncq.simple import TASK_REGISTRY, create_task, enqueue_task, execute_with
 
 @task("send_welcome_email")
 async def send_welcome_email(payload):
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # sleeps: the article's handlers stand for work that takes a while
     print(f"welcome email to {payload['email']}", flush=True)
 
 
 @task("track_event")
 async def track_event(payload):
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # sleeps: the article's handlers stand for work that takes a while
     print(f"event {payload['event']}", flush=True)
 
 

@@ -23,7 +23,7 @@ async def test_every_message_was_run_or_is_still_there_in_its_order(
 
     @registry.task("nap")
     async def nap(payload: int) -> None:
-        await asyncio.sleep(nap_s)
+        await asyncio.sleep(nap_s)  # sleeps: the handler takes that long
         ran.append(payload)
 
     for drain_after in (1, 100, 500):

@@ -19,6 +19,7 @@ from examples.signup.ledger import is_flaky
 from examples.signup.make_events import EVENTS_FILE
 from examples.signup.outgoing import close_outgoing
 from examples.signup.push import read_events
+from tests.support.states import until
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "examples.signup"]
@@ -115,11 +116,10 @@ def test_sink_tells_its_counts_when_it_is_ended():
 
 async def consume(queue, until_done):
     """A worker of a few lines: runs what lies in the queue, puts back what failed."""
-    while not until_done():
-        raw = queue.lpop("task_queue")
-        if raw is None:
-            await asyncio.sleep(0.01)
-            continue
+    while True:
+        raw = await until(lambda: queue.lpop("task_queue") or until_done(), timeout_s=60)
+        if raw is True:
+            return
         message = json.loads(raw)
         try:
             await default_registry[message["name"]](message["payload"])

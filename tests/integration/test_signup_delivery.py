@@ -16,6 +16,7 @@ from examples.signup.make_events import EVENTS_FILE
 from examples.signup.outgoing import SMTP_CONNECTIONS, close_outgoing, outgoing
 from examples.signup.push import read_events
 from examples.signup.sink import running_sinks
+from tests.support.states import until
 
 EVENTS = read_events(EVENTS_FILE, 60)
 FLAKY = next(event for event in EVENTS if is_flaky(event["event_id"]))
@@ -88,9 +89,7 @@ async def test_next_mail_gets_a_new_connection_when_the_server_closed_the_old_on
     async with running_sinks(ledger) as first:
         point_handlers_at(monkeypatch, first)
         await tasks.send_welcome_email(EVENTS[0])
-    async with asyncio.timeout(20):
-        while outgoing().smtp._idle[0].is_connected:
-            await asyncio.sleep(0.01)
+    await until(lambda: not outgoing().smtp._idle[0].is_connected, timeout_s=20)
     async with running_sinks(ledger, smtp_port=first.smtp_port):
         await tasks.send_welcome_email(EVENTS[1])
         await close_outgoing()

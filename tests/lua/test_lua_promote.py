@@ -55,6 +55,7 @@ def test_an_id_without_payload_is_dropped_when_due(raw_redis: redis.Redis) -> No
     assert keyspace(raw_redis) == {}
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", [KEYS.payloads, KEYS.ready])
 def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     schedule(raw_redis, "a", redis_ms(raw_redis) - 10)

@@ -47,6 +47,7 @@ def test_lease_goes_too_when_forced(raw_redis: redis.Redis) -> None:
     assert set(keyspace(raw_redis)) == {"q", KEYS.workers}
 
 
+@pytest.mark.leaves_keys("plants what nobody holds")
 def test_nothing_happens_when_the_incarnation_is_unknown(raw_redis: redis.Redis) -> None:
     hold(raw_redis)
     before = keyspace(raw_redis)
@@ -82,6 +83,7 @@ def test_thousands_keep_their_order_when_reaped(raw_redis: redis.Redis) -> None:
     assert raw_redis.lrange("q", 0, -1) == [b"m%d" % k for k in range(1, 2501)]
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", [KEYS.ready, INFLIGHT, INBOX, KEYS.workers])
 def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     enter(raw_redis)
@@ -94,6 +96,7 @@ def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.R
     assert keyspace(raw_redis) == before
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 def test_it_is_fenced_off_when_it_held_nothing_and_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
     enter(raw_redis)
     raw_redis.set("q", "text")

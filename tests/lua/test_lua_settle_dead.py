@@ -28,6 +28,7 @@ def test_record_holds_header_and_raw_bytes_when_it_was_ours(raw_redis: redis.Red
     assert set(keyspace(raw_redis)) == {KEYS.dead, KEYS.dead_records}
 
 
+@pytest.mark.leaves_keys("in flight at nobody: only the script is judged")
 def test_nothing_changes_when_the_message_is_not_ours_any_more(raw_redis: redis.Redis) -> None:
     raw_redis.hset(INFLIGHT, "8", "x")
     assert bury(raw_redis, 7, "w:7") == 0
@@ -69,6 +70,7 @@ def test_excess_is_forgotten_at_most_a_hundred_at_once_when_one_is_added(raw_red
     assert (raw_redis.zcard(KEYS.dead), raw_redis.hlen(KEYS.dead_records)) == (51, 51)
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", [KEYS.dead, KEYS.dead_records])
 def test_message_stays_in_flight_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     raw_redis.hset(INFLIGHT, "7", "x")

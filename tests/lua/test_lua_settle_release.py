@@ -8,6 +8,7 @@ from tests.support.lua import INFLIGHT, KEYS, keyspace, run
 NAMED = (INFLIGHT, KEYS.ready)
 
 
+@pytest.mark.leaves_keys("in flight at nobody: only the script is judged")
 def test_message_returns_to_the_head_when_it_was_ours(raw_redis: redis.Redis) -> None:
     raw_redis.hset(INFLIGHT, mapping={"7": "a", "8": "b"})
     raw_redis.rpush("q", "c")
@@ -26,6 +27,7 @@ def test_message_returns_when_nothing_fences_it(raw_redis: redis.Redis) -> None:
     assert keyspace(raw_redis) == {"q": [b"a"]}
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 def test_message_stays_in_flight_when_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
     raw_redis.hset(INFLIGHT, "7", "a")
     raw_redis.set("q", "text")

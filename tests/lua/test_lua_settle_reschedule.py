@@ -12,6 +12,7 @@ def reschedule(client: redis.Redis, token: int | str, unique: str, delay_ms: int
     return run(client, "settle_reschedule", NAMED, token, unique, delay_ms, raw)
 
 
+@pytest.mark.leaves_keys("in flight at nobody: only the script is judged")
 def test_message_waits_when_it_was_ours(raw_redis: redis.Redis) -> None:
     raw_redis.hset(INFLIGHT, mapping={"7": "old", "8": "other"})
     before_ms = redis_ms(raw_redis)
@@ -23,6 +24,7 @@ def test_message_waits_when_it_was_ours(raw_redis: redis.Redis) -> None:
     assert 0 < raw_redis.pttl(KEYS.due) <= 60_000
 
 
+@pytest.mark.leaves_keys("in flight at nobody: only the script is judged")
 def test_nothing_changes_when_the_message_is_not_ours_any_more(raw_redis: redis.Redis) -> None:
     raw_redis.hset(INFLIGHT, "8", "other")
     assert reschedule(raw_redis, 7, "w:7", 5000, b"new") == 0
@@ -51,6 +53,7 @@ def test_due_list_rings_only_when_the_new_one_is_the_earliest(raw_redis: redis.R
     assert raw_redis.lrange(KEYS.due, 0, -1) == [b"1"]
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", [KEYS.scheduled, KEYS.payloads, KEYS.due])
 def test_message_stays_in_flight_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     raw_redis.hset(INFLIGHT, "7", "old")

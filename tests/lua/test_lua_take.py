@@ -129,6 +129,7 @@ def test_two_oversized_stay_two_when_taken_at_once(raw_redis: redis.Redis) -> No
     assert raw_redis.exists(INFLIGHT) == 0
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", [INFLIGHT, KEYS.dead, KEYS.dead_records])
 def test_nothing_leaves_the_list_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     enter(raw_redis)
@@ -140,6 +141,7 @@ def test_nothing_leaves_the_list_when_a_key_has_another_type(raw_redis: redis.Re
     assert keyspace(raw_redis) == before
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", [KEYS.ready, INBOX, KEYS.workers])
 def test_inbox_keeps_what_landed_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     enter(raw_redis)
@@ -152,6 +154,7 @@ def test_inbox_keeps_what_landed_when_a_key_has_another_type(raw_redis: redis.Re
     assert keyspace(raw_redis) == before
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 def test_settling_alone_goes_on_when_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
     enter(raw_redis)
     raw_redis.set("q", "text")

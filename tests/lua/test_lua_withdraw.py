@@ -48,6 +48,7 @@ def test_nothing_happens_when_it_left_before(raw_redis: redis.Redis) -> None:
     assert keyspace(raw_redis) == {"q": [b"d"]}
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", [KEYS.ready, INFLIGHT, INBOX, KEYS.workers])
 def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     enter(raw_redis)
@@ -60,6 +61,7 @@ def test_nothing_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.R
     assert keyspace(raw_redis) == before
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 def test_it_leaves_when_it_holds_nothing_and_the_queue_has_another_type(raw_redis: redis.Redis) -> None:
     enter(raw_redis)
     raw_redis.set("q", "text")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,13 +30,13 @@ def record(**fields):
 
 @task("note")
 async def note(payload):
-    await asyncio.sleep(payload.get("sleep", 0))
+    await asyncio.sleep(payload.get("sleep", 0))  # sleeps: the payload says how long it takes
     record(name="note", n=payload["n"])
 
 @task("hold")
 async def hold(payload):
     record(name="hold", n=payload["n"])
-    await asyncio.sleep(payload.get("sleep", 60))
+    await asyncio.sleep(payload.get("sleep", 60))  # sleeps: the payload says how long it takes
     record(name="held", n=payload["n"])
 
 @task("fail")
@@ -109,10 +110,20 @@ class Fleet:
         """Send the signals (default SIGTERM) and return the exit code."""
         for number in signals or (signal.SIGTERM,):
             self.process.send_signal(number)
-            time.sleep(0.05)  # signals of one kind that are pending together arrive once
+            # Signals of one kind that are pending together arrive once.
+            wait_until(lambda number=number: not self._is_pending(number), what=f"signal {number} arrives")
         code = self.process.wait(timeout_s)
         self._reader.join(5)
         return code
+
+    def _is_pending(self, number: int) -> bool:
+        """Whether a signal has not reached the supervisor yet, as far as this system can tell."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:  # it has gone, or there is no procfs
+            return False
+        masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+        return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
     def end(self) -> None:
         """Whatever happened, leave nothing behind."""

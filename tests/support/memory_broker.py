@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from asyncq.core.doors import Batch, Registered, Taken
 from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError
 from asyncq.core.settlement import DeadLetter, Release, Reschedule, Settlement
+from tests.support.states import until
 
 
 class MemoryQueue:
@@ -128,11 +129,10 @@ class MemoryPopper:
         self._woken.clear()
         try:
             async with asyncio.timeout(min(timeout_s, self._broker.longest_block_s)):
-                while not self._woken.is_set():
-                    for queue in self._queues:
-                        if self._broker.queues[queue].ready:
-                            return queue, self._broker.queues[queue].ready.popleft()
-                    await asyncio.sleep(0.001)
+                await until(lambda: self._woken.is_set() or any(self._waiting()), timeout_s=float("inf"))
+                if not self._woken.is_set():
+                    queue = next(self._waiting())
+                    return queue, self._broker.queues[queue].ready.popleft()
         except TimeoutError:
             pass
         except asyncio.CancelledError:
@@ -141,6 +141,10 @@ class MemoryPopper:
         finally:
             self.blocked = False
         return None
+
+    def _waiting(self) -> Iterator[str]:
+        """Queues in which something waits, the first first."""
+        return (queue for queue in self._queues if self._broker.queues[queue].ready)
 
     async def pop_many(self, queue: str, count: int) -> list[bytes]:
         await self._broker.trip(queue)
@@ -228,7 +232,7 @@ class MemoryBroker:
 
     async def due_bell(self, queue: str, timeout_s: float) -> bool:
         await self.trip()
-        await asyncio.sleep(timeout_s)
+        await asyncio.sleep(timeout_s)  # sleeps: a bell that nobody rings lasts its time
         return False
 
     async def registered(self, queue: str) -> list[Registered]:

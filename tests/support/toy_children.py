@@ -13,6 +13,7 @@ import time
 
 from asyncq.core.errors import AppImportError
 from asyncq.supervisor.spawn import ChildContext
+from tests.support.states import wait_until
 
 
 class _Leave(Exception):
@@ -52,7 +53,7 @@ def worker(ctx: ChildContext) -> int:
     if args.get("spawn_sleep"):
         # With a session of its own it is out of reach of a kill of the worker's process group.
         own_session = args["spawn_sleep"] == "session"
-        sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+        sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]  # sleeps: it only has to be there
         info["grandchild"] = subprocess.Popen(sleeper, start_new_session=own_session).pid
     if args.get("list_fds"):
         info["fds"] = sorted(_open_fds())
@@ -66,7 +67,7 @@ def worker(ctx: ChildContext) -> int:
             ctx.page.set_load(0, 1)
         ctx.channel.send({"type": "ready", "generation": ctx.generation, **info})
         if "crash_after_s" in args:
-            time.sleep(args["crash_after_s"])
+            time.sleep(args["crash_after_s"])  # sleeps: how long it lives is what the test is about
             raise RuntimeError("toy worker broke")
         _serve(ctx)
     except _Leave as leave:
@@ -110,7 +111,7 @@ def never_ready(ctx: ChildContext) -> int:
     # One write: siblings share this pipe, and what `print` writes may come in two pieces.
     os.write(1, json.dumps({"event": "Booting", "pid": os.getpid()}).encode() + b"\n")
     while True:
-        time.sleep(60)
+        signal.pause()
 
 
 def app_missing(ctx: ChildContext) -> int:
@@ -124,8 +125,8 @@ def broken(ctx: ChildContext) -> int:
 
 
 def app_missing_after_worker(ctx: ChildContext) -> int:
-    """The same, late enough for a worker beside it to become ready first."""
-    time.sleep(0.5)
+    """The same, but not before the test has made the file `args["go"]`."""
+    wait_until(lambda: os.path.exists(ctx.args["go"]), what="the test lets it go")
     return app_missing(ctx)
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -112,10 +113,12 @@ def test_boot_is_cut_off_and_counted_when_it_takes_too_long() -> None:
         assert tree.process.poll() is None
 
 
-def test_app_error_is_no_longer_fatal_when_a_worker_was_ready_before() -> None:
-    admin = {"role": "admin", "target": "app_missing_after_worker", "stop_stage": 2}
+def test_app_error_is_no_longer_fatal_when_a_worker_was_ready_before(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    admin = {"role": "admin", "target": "app_missing_after_worker", "stop_stage": 2, "args": {"go": str(go)}}
     with Supervised(WORKER, admin) as tree:
         tree.next("ChildReady", role="worker")
+        go.touch()
         for _ in range(2):
             assert tree.next("ChildDied", role="admin")["cause"] == "exit code 3"
         assert tree.process.poll() is None

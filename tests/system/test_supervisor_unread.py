@@ -16,7 +16,7 @@ from tests.support.supervised import Supervised
 SLOW_BOOT = """
 import os, time
 while not os.path.exists("go"):
-    time.sleep(0.01)
+    time.sleep(0.01)  # sleeps: a user's program, which has no helper of the tests
 """
 
 

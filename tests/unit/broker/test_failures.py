@@ -1,5 +1,8 @@
 """What each error of redis-py becomes."""
 
+import re
+import ssl
+
 import pytest
 from redis import exceptions as redis_errors
 from redis._parsers import BaseParser
@@ -59,6 +62,42 @@ def test_trying_again_cannot_help_when_redis_refuses(reply: str) -> None:
 def test_fate_is_open_only_when_something_was_written(error: BaseException) -> None:
     assert type(translated(error, sent=True)) is ReplyLostError
     assert type(translated(error, sent=False)) is NotSentError
+
+
+def test_answer_counts_when_redis_py_says_that_no_connection_came_about() -> None:
+    wrapped = redis_errors.ConnectionError("invalid password.")
+    wrapped.__cause__ = redis_errors.AuthenticationError("invalid password.")
+    error = translated(wrapped, sent=False)
+    assert type(error) is BrokerRefusedError
+    assert "refused: invalid password; check the credentials" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [
+        (ssl.SSLCertVerificationError(1, "verify failed."), "check ssl_ca_certs and the name of the host in the URL"),
+        (ssl.SSLError(1, "wrong version number"), "is it running there, with TLS .* client certificate?"),
+        (ConnectionResetError(104, "reset"), "is it running there, with TLS .* client certificate?"),
+        (ConnectionRefusedError(111, "refused"), "is it running there?"),
+    ],
+)
+def test_advice_fits_when_no_connection_comes_about(cause: OSError, advice: str) -> None:
+    error = redis_errors.ConnectionError("Error 1 connecting.")
+    error.__context__ = cause
+    assert re.fullmatch(
+        f"cannot reach Redis at .*: Error 1 connecting; {advice.replace('?', '[?]')}",
+        str(translated(error, sent=False)),
+    )
+
+
+def test_advice_is_about_tls_when_a_port_that_should_speak_it_says_nothing() -> None:
+    assert "with TLS" in str(translate(TimeoutError(), "rediss://host:1/0", sent=False))
+    assert "with TLS" not in str(translate(TimeoutError(), "redis://host:1/0", sent=False))
+
+
+def test_advice_is_silent_about_tls_when_the_socket_is_a_file() -> None:
+    said = str(translate(ConnectionResetError(104, "reset"), "unix:///s", sent=False))
+    assert said.endswith("is it running there?")
 
 
 def test_full_is_told_apart_when_redis_is_at_maxmemory() -> None:

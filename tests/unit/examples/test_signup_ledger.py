@@ -11,6 +11,7 @@ from rich.console import Console
 from examples.signup.ledger import Ledger, is_flaky
 from examples.signup.make_events import make_events
 from examples.signup.watch import Quiet, hint, plain_line, shortfall, snapshot, summary, table, watch
+from tests.support.states import until
 
 EVENT_IDS = [event["event_id"] for event in make_events(1000)]
 FLAKY = next(event_id for event_id in EVENT_IDS if is_flaky(event_id))
@@ -166,8 +167,7 @@ async def test_watching_follows_the_ledger_when_deliveries_come_later(terminal):
     console = Console(file=out, width=200, force_terminal=terminal)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         watching = group.create_task(watch(ledger, {"a"}, console=console, started_mono=time.monotonic(), timeout_s=60))
-        while "email" not in out.getvalue():
-            await asyncio.sleep(0.01)
+        await until(lambda: "email" in out.getvalue())
         for channel in ("email", "analytics", "crm"):
             ledger.delivered(channel, "a", "agent")
 

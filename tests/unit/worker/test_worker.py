@@ -33,7 +33,7 @@ async def test_a_long_queue_does_not_starve_the_others(at_most_once: bool) -> No
 
     @bench.registry.task("nap")
     async def nap(payload: object) -> None:
-        await asyncio.sleep(0.02)  # long enough that nothing is read ahead
+        await asyncio.sleep(0.02)  # sleeps: a handler so slow that nothing is read ahead
         bench.seen.append(payload)
 
     broker.queues["long"].push(*(message("nap", "long") for _ in range(100)))

@@ -1,0 +1,15 @@
+"""tests/contract/test_broker_maintenance.py on fakeredis."""
+
+from tests.contract import test_broker_maintenance
+from tests.support.fake_redis import WAITING, on_fake
+
+globals().update(
+    on_fake(
+        test_broker_maintenance,
+        {
+            "test_due_bell_rings_when_something_becomes_the_earliest": WAITING,
+            "test_due_bell_of_each_queue_rings_for_itself_when_several_wait": WAITING,
+            "test_due_bell_ends_at_once_when_it_may_last_no_time": WAITING,
+        },
+    )
+)
