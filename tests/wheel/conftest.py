@@ -21,6 +21,7 @@ LITTER = (
     "tests/unit/__pycache__/old.cpython-311.pyc",
     "tests/.hypothesis/examples/1",
     "benchmarks/results/run.json",
+    "benchmarks/node_modules/bench.js",
     "build/lib/asyncq/old.py",
     "dist/asyncq_supervise-0.0.9.tar.gz",
 )
