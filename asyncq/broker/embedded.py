@@ -42,6 +42,7 @@ from asyncq.core.errors import BrokerUnavailableError, ConfigurationError
 __all__ = [
     "EmbeddedPlan",
     "EmbeddedServer",
+    "clear_away",
     "exec_server",
     "find_running",
     "plan",
@@ -143,6 +144,20 @@ def start_ephemeral(configured: str | None = None) -> EmbeddedServer:
         raise
 
 
+def clear_away(plan: EmbeddedPlan) -> None:
+    """Remove the folder of the socket after the server's end; data stays. Nothing while another server uses it.
+
+    For `EmbeddedServer.stop`, and for the parent of whoever became the server.
+    """
+    with contextlib.suppress(OSError, ConfigurationError):
+        lock = _open_lock(plan)  # whoever starts a server here makes the folder under this lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rmdir(os.path.dirname(plan.socket))
+        finally:
+            os.close(lock)
+
+
 def wait_ready(plan: EmbeddedPlan, timeout_s: float, alive: Callable[[], bool] = lambda: True) -> bool:
     """Wait until the server answers; False when the time is over or `alive` says no. Cost: 1 PING per 10 ms."""
     deadline_mono = mono_s() + timeout_s
@@ -182,7 +197,9 @@ class EmbeddedServer:
             self._process.kill()
             self._process.wait()
         self._process = None
-        if not self.plan.persistent:
+        if self.plan.persistent:
+            clear_away(self.plan)
+        else:
             shutil.rmtree(self.plan.data, ignore_errors=True)
 
     def __enter__(self) -> Self:

@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 
 import asyncq
+from asyncq.broker import embedded
 from asyncq.broker.choice import RedisChoice, resolve_redis
 from asyncq.broker.embedded_plan import EmbeddedPlan
 from asyncq.cli import output
@@ -92,7 +93,11 @@ def run(loaded: Loaded) -> int:
             cancel_timeout_s=settings.cancel_timeout_s,
             notify_socket=notify_socket(),
         )
-        return Arbiter(_specs(args, procs), args.scoreboard, limits, voice.heard).run()
+        try:
+            return Arbiter(_specs(args, procs), args.scoreboard, limits, voice.heard).run()
+        finally:
+            if choice.plan is not None:
+                embedded.clear_away(choice.plan)
 
 
 def _specs(args: ChildArgs, procs: int) -> list[ChildSpec]:

@@ -227,6 +227,21 @@ def test_stop_twice_is_harmless(tmp_path, redis_server):
     assert embedded.find_running(tmp_path) is None
 
 
+def test_socket_folder_goes_with_the_server_and_data_stays(tmp_path, redis_server):
+    with embedded.start(embedded.plan(tmp_path, redis_server)) as server:
+        folder = Path(server.plan.socket).parent
+        assert folder.is_dir()
+    assert not folder.exists()
+    assert (tmp_path / ".asyncq" / "appendonlydir").is_dir()
+
+
+def test_socket_folder_of_another_server_is_not_cleared_away(tmp_path, redis_server):
+    with embedded.start(embedded.plan(tmp_path, redis_server)) as server:
+        os.rename(server.plan.socket, tmp_path / "s")  # as before it listens: the folder is empty
+        embedded.clear_away(server.plan)
+        assert Path(server.plan.socket).parent.is_dir()
+
+
 def test_ephemeral_server_keeps_nothing_and_leaves_no_folder(redis_server):
     with embedded.start_ephemeral(redis_server) as server:
         write(server.url, "gone", "soon")

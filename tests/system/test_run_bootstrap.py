@@ -50,6 +50,21 @@ def test_interpreter_that_is_too_old_is_refused_in_one_sentence(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        ("pyenv: python3.12: command not found", "echo 'pyenv: python3.12: command not found' >&2; exit 127"),
+        ("it says nothing", "exit 127"),
+    ],
+)
+def test_interpreter_that_does_not_run_is_quoted(tmp_path, said, body):
+    broken = interpreter(tmp_path, body)
+    done = run("pytest", PYTHON=broken)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{broken} is no interpreter that runs ({said});" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_interpreter_that_is_not_there_is_refused():
     done = run("pytest", PYTHON="python9.9")
     assert (done.returncode, done.stdout) == (1, "")
