@@ -105,6 +105,7 @@ async def test_nothing_is_sent_when_one_message_of_many_is_refused(
     assert [] == list(raw_redis.keys("*"))
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @both
 async def test_earlier_queues_count_as_accepted_when_a_later_one_refuses(
     redis_url: str, raw_redis: redis.Redis, kind: Kind
@@ -250,6 +251,7 @@ class TestRetrySafe:
 
         assert [sent.handle.id] == ids(raw_redis)
 
+    @pytest.mark.leaves_keys("plants a key of another type")
     @both
     async def test_a_refusal_is_passed_on_at_once(self, redis_url: str, raw_redis: redis.Redis, kind: Kind) -> None:
         raw_redis.set("q", "text")

@@ -10,7 +10,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -36,7 +35,7 @@ async def hold(payload):
     """Runs until the file is there."""
     from pathlib import Path
     while not Path(payload["until"]).exists():
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # sleeps: the handler waits for a file
 '''
 # Every mount but those of the kernel becomes read-only, every right goes, then the command takes over as PID 1.
 READ_ONLY = """
@@ -169,7 +168,4 @@ def inner_pid(deployed: Deployed) -> int:
 
 def settled(deployed: Deployed, outcome: str, count: int, timeout_s: float = 10.0) -> None:
     """Wait until that many attempts ended so."""
-    deadline = time.monotonic() + timeout_s
-    while deployed.processed(outcome) < count:
-        assert time.monotonic() < deadline, deployed.said()
-        time.sleep(0.02)
+    wait_until(lambda: deployed.processed(outcome) >= count, timeout_s, f"{count} {outcome}: {deployed.said()}")

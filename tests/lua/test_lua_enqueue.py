@@ -53,6 +53,7 @@ def test_nothing_is_enqueued_and_no_guard_left_when_redis_is_at_its_limit(raw_re
     assert keyspace(raw_redis) == {}
 
 
+@pytest.mark.leaves_keys("plants a key of another type")
 @pytest.mark.parametrize("key", NAMED)
 def test_no_guard_is_left_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     raw_redis.set(key, "text")
