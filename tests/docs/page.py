@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import asyncq
+
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(asyncq.__file__).parent  # in a checkout, or installed from a wheel
 PAGE = (ROOT / "docs/reference/protocol.md").read_text(encoding="utf-8")
 
 

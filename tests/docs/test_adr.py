@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import benchmarks
+from tests.docs.page import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "adr"
@@ -74,7 +75,7 @@ def _named(folder: Path, name: str, text: str) -> list[str]:
 
 def _path_fault(code: str) -> str:
     """A path counts from the root or from asyncq/, as in CONTRIBUTING."""
-    if not PATH.fullmatch(code) or any(place.joinpath(code).exists() for place in (ROOT, ROOT / "asyncq")):
+    if not PATH.fullmatch(code) or any(place.joinpath(code).exists() for place in (ROOT, PACKAGE.parent, PACKAGE)):
         return ""
     return "there is no such file"
 

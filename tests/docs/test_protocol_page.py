@@ -28,9 +28,9 @@ from asyncq.core.settings import CATALOGUE
 from asyncq.core.settlement import Reschedule, SettlementRules, settle_for
 from asyncq.maintenance import promoter
 from asyncq.worker import executor, popping
-from tests.docs.page import PAGE, ROOT, code_block, names, table
+from tests.docs.page import PACKAGE, PAGE, code_block, names, table
 
-LUA = ROOT / "asyncq/broker/lua"
+LUA = PACKAGE / "broker/lua"
 
 
 def test_the_fields_are_those_of_the_code() -> None:
@@ -57,7 +57,7 @@ def test_what_is_absent_is_what_the_page_says() -> None:
 def written_reasons() -> set[str]:
     """Every reason that the code can put into a dead letter."""
     found = {kind.value for kind in settlement._GIVEN_UP}
-    for path in (ROOT / "asyncq").rglob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(ast.Name("DeadLetter"), [ast.Constant(str(reason)), *_]):

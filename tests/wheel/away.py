@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.wheel.archives import ROOM_LINKS
 from tests.wheel.building import NOT_COPIED, ROOT
-from tests.wheel.venvs import InstallError, Venv, clean_environ, make_venv
+from tests.wheel.venvs import InstallError, Venv, base_python, clean_environ, make_venv
 
 NEWEST = "newest"
 _WHERE = "import asyncq, platform, redis; print(platform.python_version(), redis.__version__, asyncq.__file__)"
@@ -75,7 +75,7 @@ def run_cell(cell: Cell, wheel: Path, folder: Path, pytest_arguments: Sequence[s
     try:
         venv.install(f"{wheel}[test]", cell.requirement)
     except InstallError as error:
-        return Result(python=cell.python, redis=cell.redis, trouble=f"not installed: {error}")
+        return Result(python=Path(cell.python).name, redis=cell.redis, trouble=f"not installed: {error}")
     python, redis, imported = venv.says(_WHERE, away).split(maxsplit=2)
     if not is_installed(imported, venv):
         return Result(python=python, redis=redis, trouble=f"asyncq was imported from {imported}, not from the wheel")
@@ -132,10 +132,7 @@ def probe(name: str) -> tuple[str | None, str]:
     path = shutil.which(name)
     if path is None:
         return None, "not found"
-    program = "import sys; print(sys.executable); sys.exit(sys.version_info < (3, 11))"
-    done = subprocess.run([path, "-c", program], env=clean_environ(), capture_output=True, text=True, check=False)
-    if done.returncode and done.stdout:
-        return None, "older than 3.11"
-    if done.returncode:
-        return None, (done.stderr.strip().splitlines() or ["it does not run"])[0]
-    return done.stdout.strip(), ""
+    try:
+        return base_python(path), ""
+    except subprocess.CalledProcessError as error:
+        return None, (error.stderr.strip() or "it does not run").splitlines()[0]

@@ -10,7 +10,7 @@ import pytest
 from tests.wheel.__main__ import interpreters, main, parse
 from tests.wheel.away import Cell, Result, copy_away, is_installed, probe, read_report, table
 from tests.wheel.building import NO_CHECKOUT, is_checkout
-from tests.wheel.venvs import Venv
+from tests.wheel.venvs import Venv, base_python
 
 REPORT = """<testsuites><testsuite errors="1" failures="2" skipped="3" tests="10" time="4.5"/></testsuites>"""
 
@@ -39,21 +39,23 @@ def test_a_redis_py_is_asked_for_by_its_first_numbers(expected: str, redis: str)
     assert expected == Cell("python3.12", redis).requirement
 
 
-def test_an_interpreter_is_found_by_its_path() -> None:
-    assert (sys.executable, "") == probe(sys.executable)
+def test_an_interpreter_is_found_and_is_no_virtual_environments() -> None:
+    path, why = probe(sys.executable)
+    assert (True, "") == (path is not None and Path(path).resolve() == Path(sys.executable).resolve(), why)
+    assert not Path(str(path)).is_relative_to(sys.prefix) or sys.prefix == sys.base_prefix
 
 
 @pytest.mark.parametrize(
     ("why", "body"),
     [
-        ("older than 3.11", "echo /usr/bin/python3.9; exit 1"),
+        ("older than 3.11", "echo older than 3.11 >&2; exit 1"),
         ("pyenv: python3.12: command not found", "echo 'pyenv: python3.12: command not found' >&2; exit 127"),
         ("it does not run", "exit 127"),
     ],
 )
 def test_an_interpreter_that_does_not_do_is_left_out_with_the_reason(tmp_path: Path, why: str, body: str) -> None:
     name = program(tmp_path, body)
-    assert ([sys.executable], [f"{name} is left out: {why}"]) == interpreters([name, sys.executable])
+    assert ([base_python()], [f"{name} is left out: {why}"]) == interpreters([name, sys.executable])
 
 
 @pytest.mark.skipif(not is_checkout(), reason=NO_CHECKOUT)

@@ -17,6 +17,13 @@ INSTALL_TIMEOUT_S = 600
 # What would lead a process back to the environment or the checkout that started it, or to this machine's settings.
 STRANGE = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTEST_ADDOPTS", "REDIS_URL")
 
+_BASE = """
+import os, sys
+if sys.version_info < (3, 11):
+    sys.exit("older than 3.11")
+print(os.path.join(sys.base_prefix, "bin", "python%d.%d" % sys.version_info[:2]))
+"""
+
 
 class InstallError(Exception):
     """An environment could not be filled; holds what the installer said."""
@@ -32,9 +39,14 @@ def clean_environ(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
-def base_python() -> str:
-    """The interpreter that the running environment was made from: it has pip, an environment of `./run` has not."""
-    return os.path.join(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+def base_python(python: str = sys.executable) -> str:
+    """The interpreter that an environment was made from: it has pip, an environment of `./run` has not.
+
+    Raises:
+        subprocess.CalledProcessError: `python` does not run or is older than 3.11; holds what it said.
+    """
+    done = subprocess.run([python, "-c", _BASE], env=clean_environ(), capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 @dataclass(frozen=True, slots=True)
