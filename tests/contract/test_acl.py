@@ -10,6 +10,7 @@ from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.inspector import RedisInspector
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.producer import Producer
+from asyncq.broker.pushes import Push
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.redis_sync import SyncProducer, SyncWire
 from asyncq.broker.server_version import server_version
@@ -50,6 +51,17 @@ async def enqueue(settings: ConnectionSettings) -> None:
         later.setattr(loop, "time", lambda: time() + settings.idle_check_s + 1.0)
         await producer.push("q", b"b")
     sync.push_many("q", [b"c", b"d"])
+    await producer.close()
+    sync.close()
+
+
+async def schedule(settings: ConnectionSettings) -> None:
+    """Everything producers do, and what takes a script."""
+    await enqueue(settings)
+    producer, sync = Producer(settings), SyncProducer(settings)
+    for number, how in enumerate(({"delay_s": 30.0}, {"ids": ("a",)}, {"delay_s": 20.0, "ids": ("b",)})):
+        await producer.send([Push("q", (b"%d" % number,), **how)])  # type: ignore[arg-type]
+        sync.send([Push("q", (b"%d" % number,), **how)])  # type: ignore[arg-type]
     await producer.close()
     sync.close()
 
@@ -124,14 +136,15 @@ async def test_users_have_the_rights_they_use_and_no_others(
     raw_redis: redis.Redis, as_user: As, refused: Callable[[], list[bytes]]
 ) -> None:
     raw_redis.rpush("spare", *range(9))
-    raw_redis.script_flush()  # so that scripts have to be loaded
     doings: dict[str, Callable[[ConnectionSettings], Awaitable[None]]] = {
         "asyncq-worker": lambda settings: live(settings, raw_redis),
         "asyncq-reader": read,
         "asyncq-producer": enqueue,
+        "asyncq-scheduler": schedule,
     }
     used = {}
     for user, doing in doings.items():
+        raw_redis.script_flush()  # so that scripts have to be loaded
         raw_redis.config_resetstat()
         await doing(as_user(user))
         stats = raw_redis.info("commandstats")
@@ -140,7 +153,7 @@ async def test_users_have_the_rights_they_use_and_no_others(
     assert used == {user: acl.commands_of(user) for user in acl.documented()}
 
 
-@pytest.mark.parametrize("user", ["asyncq-producer", "asyncq-reader", "asyncq-worker"])
+@pytest.mark.parametrize("user", ["asyncq-producer", "asyncq-reader", "asyncq-scheduler", "asyncq-worker"])
 async def test_nobody_may_touch_another_queue_or_rule_the_server(as_user: As, user: str) -> None:
     wire = AsyncWire(as_user(user), "role")
     for command in (
@@ -167,6 +180,17 @@ async def test_producer_may_push_and_not_look(raw_redis: redis.Redis, as_user: A
         await wire.call(*command)
     await wire.close()
     assert raw_redis.llen("q") == 4
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("LPOP", "q"), ("LRANGE", "q", 0, -1), ("HGETALL", KEYS.payloads), ("DEL", "q"), ("LLEN", KEYS.dead)],
+)
+async def test_scheduler_may_put_and_read_no_message(as_user: As, command: tuple[str, ...]) -> None:
+    wire = AsyncWire(as_user("asyncq-scheduler"), "role")
+    with pytest.raises(BrokerRefusedError, match=REFUSED):
+        await wire.call(*command)
+    await wire.close()
 
 
 async def test_reader_may_change_nothing(raw_redis: redis.Redis, as_user: As) -> None:
