@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import redis
 
+import asyncq
 from asyncq.core.options import TaskOptions
 from asyncq.core.retry import RetryPolicy
 from tests.support.commands import clean_environ, start_asyncq
@@ -22,6 +24,31 @@ def block(section: str) -> str:
     found = re.search(rf"^#+ {section}\n.*?^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     assert found, section
     return found[1]
+
+
+WORDS = re.findall(
+    r"^\| (.*?) \| (`.*`) \|$", README.read_text().partition("### Where each word lives")[2], re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("words", "files"), WORDS, ids=[words for words, _ in WORDS])
+def test_each_word_lives_where_it_is_said_to(words: str, files: str) -> None:
+    texts = [place(name).read_text() for name in re.findall(r"`(.*?)`", files)]
+
+    assert texts
+    for word in re.findall(r"`(.*?)`", words):
+        parts = [part.strip('"@- ') for part in re.split(r"[, ]", word)]
+        assert all(any(part in text for text in texts) for part in parts if part), word
+
+
+def place(name: str) -> Path:
+    """A file that the table names: of the package, else of the project."""
+    package = Path(asyncq.__file__).parent / name
+    return package if package.exists() else README.parent / name
+
+
+def test_the_table_of_words_is_seen() -> None:
+    assert 19 == len(WORDS)
 
 
 def test_the_delays_of_retries_are_those_of_the_default_policy() -> None:
