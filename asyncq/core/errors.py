@@ -152,7 +152,7 @@ class Retry(TaskControl):
 
     def __init__(self, delay_s: float | None = None, reason: str = "") -> None:
         super().__init__(reason or "retry requested by the handler")
-        self.delay_s = None if delay_s is None else _seconds("Retry", delay_s)
+        self.delay_s: float | None = None if delay_s is None else _seconds("Retry", delay_s)
 
 
 class Snooze(TaskControl):
@@ -167,7 +167,7 @@ class Snooze(TaskControl):
 
     def __init__(self, delay_s: float) -> None:
         super().__init__(f"snoozed for {delay_s} s by the handler")
-        self.delay_s = _seconds("Snooze", delay_s)
+        self.delay_s: float | None = _seconds("Snooze", delay_s)
 
 
 class Discard(TaskControl):

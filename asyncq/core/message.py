@@ -24,7 +24,7 @@ class Message:
     __slots__ = ("fields",)
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.fields = fields
+        self.fields: Mapping[str, Any] = fields
 
     @property
     def id(self) -> str:

@@ -103,4 +103,15 @@ class Registry(MutableMapping[str, Task[Any, Any]]):
 
 
 default_registry: Final = Registry()
-task = default_registry.task
+
+
+def task(name: str, **options: Unpack[TaskOptionsIn]) -> Decorator:
+    """Decorator: register a handler, `async def` or `def`, in the default registry; see `Registry.task`.
+
+    For example `@task("send_welcome_email", max_attempts=5)`.
+
+    Raises:
+        ConfigurationError: no name, an unknown or wrong option.
+        DuplicateTaskError: another handler already has this name.
+    """
+    return default_registry.task(name, **options)

@@ -83,18 +83,18 @@ class Task(Generic[Payload, Result]):
             raise ConfigurationError(f"task {name!r}: expected a function, found {type(handler).__name__}")
         if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
             raise ConfigurationError(f"task {name!r}: expected a function that returns, found one that yields")
-        self.name = name
-        self.handler = handler
-        self.options = options or TaskOptions()
-        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        self.name: str = name
+        self.handler: Handler = handler
+        self.options: TaskOptions = options or TaskOptions()
+        self.is_async: bool = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__ is a handler too
         )
-        self.wants_attempt = _wants_attempt(handler)
+        self.wants_attempt: bool = _wants_attempt(handler)
         self.read: Read | None = self._read_first
         self._using = Using()
-        self.__name__ = getattr(handler, "__name__", name)
-        self.__doc__ = getattr(handler, "__doc__", None)
-        self.__wrapped__ = handler
+        self.__name__: str = getattr(handler, "__name__", name)
+        self.__doc__: str | None = getattr(handler, "__doc__", None)
+        self.__wrapped__: Handler = handler
 
     @property
     def queue(self) -> str:
