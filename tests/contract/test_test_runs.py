@@ -34,7 +34,7 @@ def test_random():
 @given(strategies.integers())
 def test_hypothesis(number):
     print("drawn", number)
-    assert number < 0 or number > 0
+    assert number % 7 != 3  # hypothesis tries 0 first, and then at random
 """
 
 
@@ -61,9 +61,9 @@ def drawn(said: str) -> list[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks procfs")
 def test_run_goes_on_and_names_what_is_wrong_when_tests_hang_and_leak(tmp_path: Path) -> None:
-    said = output(start(tmp_path, "--timeout=1.5"))
+    said = output(start(tmp_path, "--timeout=2"))
     server, child = pids(tmp_path)
-    assert "Failed: Timeout (>1.5s)" in said
+    assert "Failed: Timeout (>2.0s)" in said
     assert f"processes that the test left running (killed now): {{{child}: " in said
     assert "asyncq:{q}:q:lock: of a kind that" in said
     assert re.search(r"^3 failed, 1 passed, 2 errors in", said, re.MULTILINE)
@@ -73,7 +73,7 @@ def test_run_goes_on_and_names_what_is_wrong_when_tests_hang_and_leak(tmp_path: 
     assert found is not None
     again = output(start(tmp_path, *found.groups(), "-k", "random or hypothesis"))
     assert drawn(said) == drawn(again)
-    assert len(drawn(said)) > 2
+    assert len(set(drawn(said))) > 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="servers die with their parent on Linux only")

@@ -5,8 +5,10 @@ there is no procfs nobody is seen and nothing is ended.
 """
 
 import contextlib
+import gc
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 
@@ -28,6 +30,9 @@ def end(pids: set[int]) -> None:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):  # somebody else has reaped it meanwhile
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+    for thing in gc.get_objects() if pids else ():
+        if isinstance(thing, subprocess.Popen) and thing.pid in pids:
+            thing.wait()  # else it complains when it is collected, which may be in another test
 
 
 def _command(pid: int) -> str:
