@@ -153,6 +153,8 @@ def clear_away(plan: EmbeddedPlan) -> None:
         lock = _open_lock(plan)  # whoever starts a server here makes the folder under this lock
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(plan.socket)  # of a server that was killed
             os.rmdir(os.path.dirname(plan.socket))
         finally:
             os.close(lock)

@@ -235,6 +235,12 @@ def test_socket_folder_goes_with_the_server_and_data_stays(tmp_path, redis_serve
     assert (tmp_path / ".asyncq" / "appendonlydir").is_dir()
 
 
+def test_socket_folder_goes_also_when_the_server_was_killed(tmp_path, redis_server):
+    with embedded.start(embedded.plan(tmp_path, redis_server)) as server:
+        os.kill(server.pid, signal.SIGKILL)
+    assert not Path(server.plan.socket).parent.exists()
+
+
 def test_socket_folder_of_another_server_is_not_cleared_away(tmp_path, redis_server):
     with embedded.start(embedded.plan(tmp_path, redis_server)) as server:
         os.rename(server.plan.socket, tmp_path / "s")  # as before it listens: the folder is empty

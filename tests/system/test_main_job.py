@@ -280,7 +280,8 @@ class TestEmbedded:
         fleet = start("--procs", "1", url=None).ready()
         said = fleet.events("supervising")[0]["redis"]
         assert "embedded" in said
-        assert f" at unix://{json.loads((tmp_path / '.asyncq' / 'redis.json').read_text())['socket']}" in said
+        path = json.loads((tmp_path / ".asyncq" / "redis.json").read_text())["socket"]
+        assert f" at unix://{path}" in said
         enqueue = [sys.executable, "-m", "asyncq", "enqueue", "note", '{"n": 1}']
         env = {key: value for key, value in os.environ.items() if key not in ("ASYNCQ_REDIS_URL", "REDIS_URL")}
         env["RECORD"] = str(fleet.record)
@@ -295,6 +296,7 @@ class TestEmbedded:
 
         assert 0 == fleet.stop()
         assert not alive(fleet.events("child ready")[0]["pid"])
+        assert not os.path.exists(os.path.dirname(path))
 
 
 @pytest.mark.parametrize(
