@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.wheel.__main__ import interpreters, main, parse
+from tests.wheel.__main__ import interpreters, main, parse, take_interrupts
 from tests.wheel.away import Cell, Result, copy_away, is_installed, probe, read_report, table
 from tests.wheel.building import NO_CHECKOUT, is_checkout
 from tests.wheel.venvs import Venv, base_python
@@ -56,6 +57,15 @@ def test_an_interpreter_is_found_and_is_no_virtual_environments() -> None:
 def test_an_interpreter_that_does_not_do_is_left_out_with_the_reason(tmp_path: Path, why: str, body: str) -> None:
     name = program(tmp_path, body)
     assert ([base_python()], [f"{name} is left out: {why}"]) == interpreters([name, sys.executable])
+
+
+def test_interrupts_work_again_when_a_script_started_it_in_the_background() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        take_interrupts()
+        assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(not is_checkout(), reason=NO_CHECKOUT)

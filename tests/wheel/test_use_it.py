@@ -145,9 +145,8 @@ def test_the_readme_works_word_by_word_from_the_wheel(reader: Reader, built: Bui
         terminal.shows(WELCOME, 2)
         reader.runs(python.text)
         terminal.shows(WELCOME, 3)
-
         assert 0 == terminal.terminate()
-        assert 3 == terminal.text.count(WELCOME)
+    assert 3 == terminal.text.count(WELCOME)
     assert [] == processes_in(reader.folder)
     assert not os.path.exists(os.path.dirname(socket_path))
     assert {"tasks.py", ".asyncq"} == {path.name for path in reader.folder.iterdir()} - {"__pycache__"}
