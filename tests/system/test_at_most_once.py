@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from asyncq.core.retry import RetryPolicy
 from tests.support.fleet import Fleet, message
 from tests.support.states import wait_until
 
@@ -34,8 +35,8 @@ def test_a_retry_is_promoted_when_its_time_has_come(start: Start, raw_redis: red
 
     assert [1, 1, 1] == [row["n"] for row in fleet.ran("fail")]
     one, two = (event["delay_s"] for event in fleet.events("task will be retried"))
-    assert 0.5 <= one <= 1.0
-    assert 1.0 <= two <= 2.0
+    shortest_s = RetryPolicy().base_s / 2
+    assert shortest_s <= one <= 2 * shortest_s <= two <= 4 * shortest_s
     assert 0 == fleet.stop()
 
 
