@@ -20,8 +20,10 @@ from asyncq.broker.registration import SHORTEST_BLOCK_S, TOMBSTONE_MS, Limits, R
 from asyncq.broker.scripts import script
 from asyncq.broker.settling import DeadLetterLimits, popped_command
 from asyncq.broker.wire import AsyncWire, BlockingLine
+from asyncq.core.blame import CONVICTING, DEATHS_KEPT_S, Blame
 from asyncq.core.codec import MAX_MESSAGE_BYTES
-from asyncq.core.doors import Popper, Registered, Registration
+from asyncq.core.doors import Popper, Reaped, Registered, Registration
+from asyncq.core.errors import RegistrationLostError
 from asyncq.core.settlement import Settlement
 
 MAX_PROMOTED: Final = 500
@@ -59,12 +61,12 @@ class RedisBroker:
         """Enter an incarnation; see the door.
 
         Raises:
-            LookupError: it was reaped before; take a new one.
+            RegistrationLostError: it was reaped before; take a new one.
         """
         keys = queue_keys(queue)
         command = script("register").command((keys.lease(wid), keys.workers), wid, self._limits.lease_ms)
         if not await self._commands.call(*command):
-            raise LookupError(f"incarnation {wid} was reaped from queue {queue!r}; take a new one")
+            raise RegistrationLostError(f"incarnation {wid} was reaped from queue {queue!r}; take a new one")
         line = BlockingLine(self._settings, wid)
         return RedisRegistration(queue, wid, keys, self._limits, self._commands, line)
 
@@ -120,12 +122,17 @@ class RedisBroker:
         leases = await self._commands.pipeline([("EXISTS", keys.lease(wid)) for wid, _ in rows])
         return [Registered(wid, score, bool(lease)) for (wid, score), lease in zip(rows, leases, strict=True)]
 
-    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         """Hand back what an incarnation held and fence it off; see the door."""
-        keys = queue_keys(queue)
-        names = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
-        count: int = await self._commands.call(*script("reap").command(names, wid, int(forced), TOMBSTONE_MS))
-        return None if count < 0 else count
+        keys, dead = queue_keys(queue), self._limits.dead_letters
+        theirs = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
+        blaming = (keys.suspects, keys.crashes, keys.crash_counts, keys.acquitted, keys.dead, keys.dead_records)
+        points = (int(blame), CONVICTING, int(DEATHS_KEPT_S * 1000))
+        command = script("reap").command(
+            theirs + blaming, wid, int(forced), TOMBSTONE_MS, *points, dead.count, dead.keep_ms
+        )
+        first, *rest = await self._commands.call(*command)
+        return None if first < 0 else Reaped(first, rest[0], tuple(id_.decode() for id_ in rest[1:]))
 
     async def close(self) -> None:
         """Close every connection but those of registrations and poppers, which close their own. No Redis call."""

@@ -15,7 +15,8 @@ from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.redis_sync import SyncProducer, SyncWire
 from asyncq.broker.server_version import server_version
 from asyncq.broker.wire import AsyncWire
-from asyncq.core.doors import Batch
+from asyncq.core.blame import Blame
+from asyncq.core.doors import Batch, Reaped
 from asyncq.core.errors import BrokerRefusedError
 from asyncq.core.settlement import COMPLETE, RELEASE, DeadLetter, Reschedule
 from tests.support import acl
@@ -89,11 +90,28 @@ async def live(settings: ConnectionSettings, admin: redis.Redis) -> None:
         await registration.exchange(NOTHING, 0, 0)
     assert await broker.promote("q") == (1, None)
     await _keep(broker, registration.wid)
+    await _accuse(broker)
     await registration.withdraw()
     await registration.close()
     await _pop(broker)
     await broker.close()
     await inspect(settings)
+
+
+async def _accuse(broker: RedisBroker) -> None:
+    """One message, three deaths, the last one alone; then it lives."""
+    for alone in (False, False, True):
+        dying = await broker.register("q", broker.incarnation())
+        assert len((await dying.exchange(NOTHING, 1, 0, alone=alone)).raws) == 1
+        await broker.reap("q", dying.wid, forced=True, blame=Blame.KILLED)
+        await dying.close()
+    living = await broker.register("q", broker.incarnation())
+    taken = await living.exchange(NOTHING, 1, 0, alone=True)
+    await living.exchange(Batch(others=[(taken.tokens[0], taken.raws[0], RELEASE)]), 0, 0)
+    taken = await living.exchange(NOTHING, 1, 0, alone=True)
+    await living.exchange(Batch(completed=[*taken.tokens]), 0, 0)
+    await living.withdraw()
+    await living.close()
 
 
 async def _keep(broker: RedisBroker, wid: str) -> None:
@@ -103,7 +121,7 @@ async def _keep(broker: RedisBroker, wid: str) -> None:
     other = await broker.register("q", broker.incarnation())
     await other.exchange(NOTHING, 1, 0)
     assert await broker.reap("q", wid, forced=False) is None
-    assert await broker.reap("q", other.wid, forced=True) == 1
+    assert await broker.reap("q", other.wid, forced=True) == Reaped(1)
     await other.close()
 
 

@@ -34,7 +34,9 @@ class FakeInspector:
     async def stats(self, queue: str) -> QueueStats:
         if self.away:
             raise BrokerUnavailableError("away")
-        return QueueStats(queue=queue, ready=1, scheduled=20, due=300, in_flight=4, dead=5, workers=1, oldest_age_s=2.5)
+        return QueueStats(
+            queue=queue, ready=1, scheduled=20, due=300, in_flight=4, suspects=6, dead=5, workers=1, oldest_age_s=2.5
+        )
 
     async def ping(self) -> None: ...
 

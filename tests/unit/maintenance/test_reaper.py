@@ -6,8 +6,9 @@ import subprocess
 import sys
 from random import Random
 
+from asyncq.core.blame import Blame
 from asyncq.core.contact import Contact
-from asyncq.core.doors import Registered
+from asyncq.core.doors import Reaped, Registered
 from asyncq.core.errors import BrokerRefusedError
 from asyncq.core.nulls import NullObserver
 from asyncq.maintenance.reaper import Reaper, Suspicion, pid_of, process_exists
@@ -83,10 +84,10 @@ def test_a_process_that_ended_and_was_not_collected_does_not_exist() -> None:
 class RefusingBroker(MemoryBroker):
     """Refuses to reap one incarnation."""
 
-    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         if wid == "host:10:stuck":
             raise BrokerRefusedError("switched on by the test")
-        return await super().reap(queue, wid, forced=forced)
+        return await super().reap(queue, wid, forced=forced, blame=blame)
 
 
 async def test_others_are_reaped_when_one_is_refused() -> None:
