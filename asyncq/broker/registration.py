@@ -67,7 +67,7 @@ class RedisRegistration:
         self._lease = keys.lease(wid)
         self._ledger = Ledger()
         self._strays: deque[tuple[int, bytes]] = deque()
-        self._alone: int | None = None
+        self._alone: tuple[int, bytes] | None = None
         self._gone = False
         self._compare = False
         self._reconcile = False
@@ -102,7 +102,7 @@ class RedisRegistration:
             commands.insert(0, ("HLEN", self._inflight))
         acquitted = self._acquitted(batch)
         if acquitted is not None:
-            commands.insert(0, acquittal(self._keys, self.wid, acquitted))
+            commands.insert(0, acquittal(self._keys, acquitted))
         try:
             replies = await self._commands.pipeline(commands)
         except BaseException as error:
@@ -127,7 +127,7 @@ class RedisRegistration:
         self._ledger.settle(batch.completed)
         if batch.others:
             self._ledger.settle([token for token, _, _ in batch.others])
-        if self._alone not in self._ledger.held:
+        if self._alone is not None and self._alone[0] not in self._ledger.held:
             self._alone = None
         return self._delivered(tokens, reply, alone)
 
@@ -136,7 +136,7 @@ class RedisRegistration:
         taken: Sequence[int] = tokens[: len(raws)]
         if alone:
             taken = [-token for token in taken]
-            self._alone = taken[0] if taken else None
+            self._alone = (taken[0], raws[0]) if taken else None
             # A suspect that it did not get although one waits: Redis records more in flight here than we know of.
             self._reconcile = self._reconcile or (not taken and reply[2] > 0)
         self._ledger.deliver(taken)
@@ -157,12 +157,13 @@ class RedisRegistration:
             ]
         return commands
 
-    def _acquitted(self, batch: Batch) -> int | None:
-        """The token that ran alone, if it came to an end of its own in this batch."""
+    def _acquitted(self, batch: Batch) -> bytes | None:
+        """What ran alone, if it came to an end of its own in this batch."""
         if self._alone is None:
             return None
-        ended = [*batch.completed, *(token for token, _, settlement in batch.others if settlement is not RELEASE)]
-        return self._alone if self._alone in ended else None
+        token, raw = self._alone
+        ended = [*batch.completed, *(other for other, _, settlement in batch.others if settlement is not RELEASE)]
+        return raw if token in ended else None
 
     def _take(self, first: int, room: int, ahead: int, alone: bool) -> Command:
         keys, limits = self._keys, self._limits

@@ -6,6 +6,7 @@ Never sends anything.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,10 +55,11 @@ def is_alone(token: int | str) -> bool:
     return token != UNFENCED and int(token) < 0
 
 
-def acquittal(keys: QueueKeys, wid: str, token: int) -> Command:
-    """Sent before the settlement of a message that ran alone: it did not kill its process."""
-    names = (keys.inflight(wid), keys.crashes, keys.crash_counts, keys.acquitted)
-    return script("acquit").command(names, token, int(ACQUITTALS_KEPT_S * 1000))
+def acquittal(keys: QueueKeys, raw: bytes) -> Command:
+    """Sent beside the settlement of a message that ran alone: it did not kill its process."""
+    names = (keys.crashes, keys.crash_counts, keys.acquitted)
+    sha = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+    return script("acquit").command(names, sha, int(ACQUITTALS_KEPT_S * 1000))
 
 
 def rescheduling(keys: QueueKeys, inflight: str, token: int | str, unique: str, delay_s: float, raw: bytes) -> Command:

@@ -190,6 +190,7 @@ class Feeder:
             return False
         self._contact.made()
         self._slot.set_taken()
+        self._slot.set_load(self.outstanding, self.settled)  # whoever dies now had settled something
         self._accept(lane, taken)
         found = len(taken.raws) + taken.oversized
         if taken.suspects or self._solitude.suspected or alone:

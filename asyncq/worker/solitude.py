@@ -6,7 +6,8 @@ load are given.
 
 A process without work runs suspects at once. A busy one makes room for them now and then: it takes nothing new until
 it is empty, runs suspects one after the other for at most `SESSION_S`, and works on. If it does not get empty within
-its patience it gives up for this time, and is twice as patient the next time.
+its patience it gives up, works for at least as long, and is twice as patient the next time: sooner or later its longest
+task has ended, and until then it works half of the time at least.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ class Solitude:
             self._gives_up_mono = now_mono + self._patience_s
         if now_mono < self._gives_up_mono:
             return True
+        self._pause(now_mono, at_least_s=self._patience_s)
         self._patience_s *= 2
-        self._pause(now_mono)
         return False
 
     def began(self, now_mono: float) -> None:
@@ -104,6 +105,6 @@ class Solitude:
         self._session_ends_mono = -math.inf
         self._pause(now_mono)
 
-    def _pause(self, now_mono: float) -> None:
+    def _pause(self, now_mono: float, at_least_s: float = 0.0) -> None:
         self._gives_up_mono = math.inf
-        self._next_mono = now_mono + self._rng.uniform(PAUSE_S / 2, PAUSE_S)
+        self._next_mono = now_mono + max(self._rng.uniform(PAUSE_S / 2, PAUSE_S), at_least_s)

@@ -173,6 +173,7 @@ class Worker:
                 settings.consumers,
                 observer=self._observer,
                 contact=contact,
+                slot=self._slot,
                 max_message_bytes=settings.max_message_bytes,
             )
         leases = Leases(self._broker, settings.queues, self._slot, settings.renew_s, settings.lease_s, contact)

@@ -5,10 +5,10 @@ import redis
 
 from asyncq.broker.keys import QueueKeys, queue_keys
 from asyncq.broker.redis_broker import RedisBroker
-from asyncq.core.blame import Blame
 from asyncq.core.doors import Batch
 from asyncq.core.settlement import DeadLetter, Reschedule
 from tests.contract.conftest import Register
+from tests.support.accused import die
 from tests.support.key_leaks import KINDS, leaks
 
 KEYS = queue_keys("q")
@@ -65,9 +65,7 @@ async def test_nothing_is_named_when_a_queue_is_at_work(
     a, b, _ = (await registration.exchange(Batch(), 3, 0)).tokens
     others = [(a, b"a", Reschedule(60.0, b"a")), (b, b"b", DeadLetter("exhausted", {}))]
     await registration.exchange(Batch(others=[*others]), 0, 0)
-    dead = await register(queue)
-    await dead.exchange(Batch(), 1, 0)
-    await broker.reap(queue, dead.wid, forced=True, blame=Blame.KILLED)
+    await die(broker, queue)
     raw_redis.rpush(keys.suspects, "s")
     raw_redis.set(keys.acquitted, 1, px=9000)
     raw_redis.rpush(keys.inbox(registration.wid), "landed")
