@@ -49,6 +49,22 @@ async def track(event: Event) -> int:
     return len(event.name)
 
 
+def is_busy(error: BaseException) -> bool:
+    return "busy" in str(error)
+
+
+@task(
+    "ship",
+    retry_by_error={
+        KeyError: None,
+        ConnectionError: RetryPolicy(base_s=30, max_attempts=10),
+        is_busy: RetryPolicy(cap_s=5),
+        lambda error: isinstance(error, OSError) and error.errno == 28: None,
+    },
+)
+async def ship(event: Event) -> None: ...
+
+
 @task("row")
 async def row(payload: Row) -> None:
     raise Retry(delay_s=5)
@@ -77,6 +93,7 @@ def sell(payload: Order, attempt: Attempt) -> float:
 
 
 assert_type(track, Task[Event, int])
+assert_type(ship, Task[Event, None])
 assert_type(row, Task[Row, None])
 assert_type(order, Task[Order, str])
 assert_type(user, Task[User, bool])

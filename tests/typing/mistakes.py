@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from asyncq import Client, Registry, SyncClient, task
+from asyncq import Client, Registry, RetryPolicy, SyncClient, task
 
 
 @dataclass
@@ -37,8 +37,19 @@ async def colour(payload: Event) -> None: ...
 async def attempts(payload: Event) -> None: ...
 
 
+@task("rules", retry_by_error={ValueError: 5})  # error: dict-item
+async def rules(payload: Event) -> None: ...
+
+
+@task("keys", retry_by_error={"ValueError": None})  # error: dict-item
+async def keys(payload: Event) -> None: ...
+
+
 @Registry().task("arguments")  # error: arg-type
 async def arguments(first: Event, second: int, third: str) -> None: ...
+
+
+RetryPolicy(max_attempts="3")  # error: arg-type
 
 
 async def produce() -> None:
