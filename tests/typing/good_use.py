@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypedDict, assert_type
 
 import msgspec
@@ -105,6 +106,7 @@ async def produce() -> None:
     assert_type(await track.enqueue(Event("a")), Handle)
     assert_type(await track.using(delay_s=60, queue="bulk").enqueue(Event("a")), Handle)
     assert_type(await track.using(headers={"traceparent": "00"}).enqueue_many([Event("a"), Event("b")]), list[Handle])
+    assert_type(await track.using(eta=datetime.now(UTC)).enqueue(Event("a")), Handle)
     assert_type(await row.enqueue({"name": "a"}), Handle)
     assert_type(await order.enqueue(Order("a")), Handle)
     assert_type(await user.enqueue(User(name="a")), Handle)

@@ -61,6 +61,7 @@ async def produce() -> None:
     await track.enqueue_many([Event("a"), Order("b")])  # error: list-item
     await track.using(delay=60).enqueue(Event("a"))  # error: call-arg
     await track.using(delay_s="60").enqueue(Event("a"))  # error: arg-type
+    await track.using(eta="2026-12-01T08:00:00Z").enqueue(Event("a"))  # error: arg-type
     await track.using(delay_s=60).enqueue(Order("a"))  # error: arg-type
     await track(Order("a"))  # error: arg-type
     await Client().enqueue(Event("a"))  # error: arg-type
