@@ -223,7 +223,7 @@ class Enqueuer(Protocol):
     """Puts messages on queues, from whatever event loop it is called in."""
 
     async def enqueue(self, envelope: Envelope) -> Handle:
-        """Put one message on its queue. Cost: 1 RPUSH; 1 script if it is delayed or retry-safe.
+        """Put one message on its queue. Cost: 1 RPUSH; 1 script if it waits or is retry-safe.
 
         Raises:
             OutcomeUnknownError: sent, and the reply was lost.

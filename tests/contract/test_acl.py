@@ -60,7 +60,7 @@ async def schedule(settings: ConnectionSettings) -> None:
     """Everything producers do, and what takes a script."""
     await enqueue(settings)
     producer, sync = Producer(settings), SyncProducer(settings)
-    for number, how in enumerate(({"delay_s": 30.0}, {"ids": ("a",)}, {"delay_s": 20.0, "ids": ("b",)})):
+    for number, how in enumerate(({"whens": ("+30000",)}, {"ids": ("a",)}, {"whens": ("+20000",), "ids": ("b",)})):
         await producer.send([Push("q", (b"%d" % number,), **how)])  # type: ignore[arg-type]
         sync.send([Push("q", (b"%d" % number,), **how)])  # type: ignore[arg-type]
     await producer.close()

@@ -24,15 +24,20 @@ local function to_head(queue, raws)
   end
 end
 
--- A message waits until Redis' clock + delay. If nothing is due earlier, the due list rings whoever waits to promote.
-local function schedule(scheduled, payloads, due, unique, delay_ms, raw)
+-- A message waits until that time. If nothing is due earlier, the due list rings whoever waits to promote.
+local function schedule_at(scheduled, payloads, due, unique, due_ms, raw)
   redis.call('HSET', payloads, unique, raw)
-  redis.call('ZADD', scheduled, now_ms() + delay_ms, unique)
+  redis.call('ZADD', scheduled, due_ms, unique)
   if redis.call('ZRANGE', scheduled, 0, 0)[1] == unique then
     redis.call('RPUSH', due, 1)
     redis.call('LTRIM', due, -1, -1)
     redis.call('PEXPIRE', due, 60000)
   end
+end
+
+-- A message waits until Redis' clock + delay.
+local function schedule(scheduled, payloads, due, unique, delay_ms, raw)
+  schedule_at(scheduled, payloads, due, unique, now_ms() + delay_ms, raw)
 end
 
 -- The values of an in-flight hash by ascending token, and apart from them those of tokens below zero: they ran alone.
