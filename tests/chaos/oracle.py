@@ -43,12 +43,14 @@ class Fault:
         kind: "kill" or "stop".
         at: Wall clock, just before.
         held: Ids that Redis had under the process when it was killed; None if nobody could look.
+        count: How many messages those were: two may have the same id.
     """
 
     kind: str
     pid: int
     at: float
     held: frozenset[str] | None = None
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

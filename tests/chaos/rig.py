@@ -25,6 +25,7 @@ from tests.chaos.servers import Persistence, RedisServer
 from tests.chaos.verdict import Scale, Verdict
 from tests.support.key_leaks import leaks
 from tests.support.states import wait_until
+from tests.support.supervised import alive
 
 QUEUE = "task_queue"
 APP = "tests.chaos.tasks"
@@ -114,6 +115,15 @@ class Rig:
     def _env(self) -> dict[str, str]:
         return {"CHAOS_RECORD": str(self.folder / "record")}
 
+    def registered(self, *workers: Worker) -> None:
+        """Wait until each of them takes messages; nobody else says of a plain worker that it is ready."""
+
+        def missing() -> list[int]:
+            wids = b"\n".join(self.server.client.zrange(f"asyncq:{{{QUEUE}}}:{QUEUE}:workers", 0, -1)).decode()
+            return [worker.pid for worker in workers if f":{worker.pid}:" not in wids]
+
+        wait_until(lambda: not missing(), 60, "all are registered")
+
     def _run(self, running: Any) -> Any:
         self.running.append(running)
         return running
@@ -150,24 +160,45 @@ class Rig:
         To know what was in flight each victim is stopped first and Redis is asked what it has under it: the same state
         in which a kill at that moment would have left it. `look=False` where Redis cannot be asked.
         """
+        self.note_kill(*pids, look=look)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(alive(pid) for pid in pids), what=f"{pids} are dead")
+
+    def note_kill(self, *pids: int, look: bool = True) -> None:
+        """The part of `kill` before the kill itself."""
         for pid in pids if look else ():
             os.kill(pid, signal.SIGSTOP)
         for pid in pids:
             if look:
                 wait_until(lambda pid=pid: state_of(pid) in STANDING, what=f"{pid} stands still")
-            self.faults.append(Fault("kill", pid, time.time(), self._held(pid) if look else None))
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            held = self._held(pid) if look else []
+            self.faults.append(Fault("kill", pid, time.time(), frozenset(held) if look else None, len(held)))
 
-    def _held(self, pid: int) -> frozenset[str]:
+    def _held(self, pid: int) -> list[str]:
         """Ids that Redis has under a process that stands still, all it had sent carried out."""
         client = self.server.client
         client.ping()  # what lay in the socket of the process before is carried out before or beside this
-        keys = list(client.scan_iter(match=f"asyncq:*:inflight:*:{pid}:*", count=1000))
-        return frozenset(oracle.id_of(raw) for key in keys for raw in client.hvals(key))
+        names = [
+            key.decode() for part in ("inflight", "inbox") for key in client.scan_iter(f"asyncq:*:{part}:*:{pid}:*")
+        ]
+        return [oracle.id_of(raw) for name in names for raw in _values(client, name)]
+
+    def stand_still(self, *pids: int) -> None:
+        """SIGSTOP, noted for the oracle."""
+        for pid in pids:
+            self.faults.append(Fault("stop", pid, time.time()))
+            os.kill(pid, signal.SIGSTOP)
+        for pid in pids:
+            wait_until(lambda pid=pid: state_of(pid) in STANDING, what=f"{pid} stands still")
+
+    def go_on(self, *pids: int) -> None:
+        """SIGCONT."""
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
     def kill_tree(self, fleet: Fleet) -> None:
-        """Kill -9 for a supervisor and all its processes at once."""
+        """SIGKILL for a supervisor and all its processes at once."""
         self.kill(*fleet.pids())
         fleet.wait()
 
@@ -180,7 +211,7 @@ class Rig:
         most: int = 1_000_000,
         limit_s: float = 600.0,
     ) -> int:
-        """Kill -9 a random victim again and again until a state is reached. Returns how many."""
+        """SIGKILL for a random victim again and again until a state is reached. Returns how many."""
         killed, give_up_mono = 0, time.monotonic() + limit_s
         while not holds_within(until, every_s):
             assert time.monotonic() < give_up_mono, f"not within {limit_s} s: {self.progress()}"
