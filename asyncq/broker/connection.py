@@ -95,6 +95,8 @@ def _keepalive(settings: ConnectionSettings) -> dict[str, Any]:
 
 
 def _common(settings: ConnectionSettings, client_name: str) -> dict[str, Any]:
+    if settings.place.kind != "server":
+        raise ValueError(f"expected one server, found a place of kind {settings.place.kind}: choose one with server()")
     said = settings.place.options
     # Said here because older redis-py does not compare the host with the certificate unless asked.
     checked = settings.url.startswith("rediss://") and said.get("ssl_cert_reqs", "required") != "none"

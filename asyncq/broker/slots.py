@@ -220,11 +220,11 @@ class _Journey:
     def _sort(self, replies: list[tuple[int, Any]], at: Address) -> None:
         """Keep what is final; remember where the rest has to go."""
         for k, reply in replies:
-            if isinstance(reply, AskError):
-                self._asked[k] = _address(reply.host, reply.port, at)
-            elif isinstance(reply, MovedError):
+            if isinstance(reply, MovedError):  # for redis-py a kind of AskError
                 self._asked.pop(k, None)
                 self._router.moved(reply.slot_id, _address(reply.host, reply.port, at))
+            elif isinstance(reply, AskError):
+                self._asked[k] = _address(reply.host, reply.port, at)
             elif isinstance(reply, NoScriptError) and (k, at) not in self._loading:
                 self._loading.add((k, at))
             else:
