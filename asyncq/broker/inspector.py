@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import queue_keys
-from asyncq.broker.wire import AsyncWire
+from asyncq.broker.wires import async_wire
 from asyncq.core import codec
 from asyncq.core.doors import QueueStats
 from asyncq.core.errors import MessageDecodeError
@@ -35,7 +35,7 @@ class RedisInspector:
     """See core.doors.Inspector for the promises."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
-        self._wire = AsyncWire(settings, "inspector", connections=2)
+        self._wire = async_wire(settings, "inspector", connections=2)
 
     async def stats(self, queue: str) -> QueueStats:
         """Sizes of one queue; see the door. Times are compared on Redis' clock."""

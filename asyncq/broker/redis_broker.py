@@ -19,7 +19,8 @@ from asyncq.broker.popper import RedisPopper
 from asyncq.broker.registration import SHORTEST_BLOCK_S, TOMBSTONE_MS, Limits, RedisRegistration, revive
 from asyncq.broker.scripts import script
 from asyncq.broker.settling import DeadLetterLimits, popped_command
-from asyncq.broker.wire import AsyncWire, BlockingLine
+from asyncq.broker.wire_door import Line
+from asyncq.broker.wires import async_wire
 from asyncq.core.blame import CONVICTING, DEATHS_KEPT_S, Blame
 from asyncq.core.codec import MAX_MESSAGE_BYTES
 from asyncq.core.doors import Popper, Reaped, Registered, Registration
@@ -47,11 +48,10 @@ class RedisBroker:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         role: str = "worker",
     ) -> None:
-        self._settings = settings
         self._limits = Limits(lease_ms, max_message_bytes, DeadLetterLimits())
         self._role = role
-        self._commands = AsyncWire(settings, role)
-        self._bells: dict[str, BlockingLine] = {}
+        self._commands = async_wire(settings, role)
+        self._bells: dict[str, Line] = {}
 
     def incarnation(self) -> str:
         """`<hostname>-<boot and pid namespace>:<pid>:<random>`, never used before. No Redis call."""
@@ -67,12 +67,12 @@ class RedisBroker:
         command = script("register").command((keys.lease(wid), keys.workers), wid, self._limits.lease_ms)
         if not await self._commands.call(*command):
             raise RegistrationLostError(f"incarnation {wid} was reaped from queue {queue!r}; take a new one")
-        line = BlockingLine(self._settings, wid)
+        line = self._commands.line(wid)
         return RedisRegistration(queue, wid, keys, self._limits, self._commands, line)
 
     def popper(self, queues: Sequence[str]) -> Popper:
         """An at-most-once consumer; see the door."""
-        return RedisPopper(queues, self._commands, BlockingLine(self._settings, "popper"))
+        return RedisPopper(queues, self._commands, self._commands.line("popper"))
 
     async def settle_popped(self, queue: str, others: Sequence[tuple[bytes, Settlement]]) -> None:
         """Retries, releases and dead letters of popped messages; see the door.
@@ -108,7 +108,7 @@ class RedisBroker:
         """Block until something is due earlier than all else; see the door. Sometimes rings for nothing."""
         line = self._bells.get(queue)
         if line is None:
-            line = self._bells[queue] = BlockingLine(self._settings, f"{self._role}-due")
+            line = self._bells[queue] = self._commands.line(f"{self._role}-due")
         timeout_s = max(timeout_s, SHORTEST_BLOCK_S)
         return await line.call(("BLPOP", queue_keys(queue).due, f"{timeout_s:.3f}"), timeout_s) is not None
 

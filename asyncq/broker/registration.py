@@ -17,7 +17,7 @@ from asyncq.broker.keys import QueueKeys
 from asyncq.broker.ledger import Ledger
 from asyncq.broker.scripts import Command, script
 from asyncq.broker.settling import DeadLetterLimits, acquittal, completion, is_alone, settlement_command
-from asyncq.broker.wire import AsyncWire, BlockingLine
+from asyncq.broker.wire_door import Line, Wire
 from asyncq.core.clock import mono_s
 from asyncq.core.doors import Batch, Taken
 from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
@@ -53,9 +53,7 @@ class RedisRegistration:
         line: For waiting; owned.
     """
 
-    def __init__(
-        self, queue: str, wid: str, keys: QueueKeys, limits: Limits, commands: AsyncWire, line: BlockingLine
-    ) -> None:
+    def __init__(self, queue: str, wid: str, keys: QueueKeys, limits: Limits, commands: Wire, line: Line) -> None:
         self.queue = queue
         self.wid = wid
         self._keys = keys
@@ -264,6 +262,6 @@ def _shrink(room: int, ahead: int, used: int) -> tuple[int, int]:
     return left, min(ahead, MAX_TAKE - left)
 
 
-async def revive(commands: AsyncWire, keys: QueueKeys, wid: str, lease_ms: int) -> bool:
+async def revive(commands: Wire, keys: QueueKeys, wid: str, lease_ms: int) -> bool:
     """Give an expired lease back to an incarnation that nobody has reaped. Cost: 1 script."""
     return bool(await commands.call(*script("revive").command((keys.lease(wid), keys.workers), wid, lease_ms)))

@@ -13,8 +13,9 @@ from asyncq.broker.keys import queue_keys
 from asyncq.broker.producer import Producer
 from asyncq.broker.pushes import Push
 from asyncq.broker.redis_broker import RedisBroker
-from asyncq.broker.redis_sync import SyncProducer, SyncWire
+from asyncq.broker.redis_sync import SyncProducer
 from asyncq.broker.server_version import server_version
+from asyncq.broker.sync_wire import OneSyncWire
 from asyncq.broker.wire import AsyncWire
 from asyncq.core.doors import Batch, Reaped
 from asyncq.core.errors import BrokerRefusedError
@@ -232,7 +233,7 @@ async def test_reader_may_change_nothing(raw_redis: redis.Redis, as_user: As) ->
 @pytest.mark.parametrize("user", ["asyncq-worker", "nobody"])
 async def test_password_is_in_no_sentence_when_it_is_wrong(redis_url: str, redis_socket: str, user: str) -> None:
     settings = ConnectionSettings(acl.url(redis_socket, user, "wrong-secret"))
-    producer, wire = Producer(settings), SyncWire(settings, "role")
+    producer, wire = Producer(settings), OneSyncWire(settings, "role")
     said = []
     with pytest.raises(BrokerRefusedError) as caught:
         await producer.push("q", b"a")
