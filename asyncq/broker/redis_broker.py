@@ -16,12 +16,12 @@ from typing import Final
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.popper import RedisPopper
-from asyncq.broker.registration import SHORTEST_BLOCK_S, TOMBSTONE_MS, Limits, RedisRegistration, revive
+from asyncq.broker.registration import LONGEST_MS, SHORTEST_BLOCK_S, TOMBSTONE_MS, Limits, RedisRegistration, revive
 from asyncq.broker.scripts import script
 from asyncq.broker.settling import DeadLetterLimits, popped_command
 from asyncq.broker.wire_door import Line
 from asyncq.broker.wires import async_wire
-from asyncq.core.blame import CONVICTING, DEATHS_KEPT_S, Blame
+from asyncq.core.blame import CALM_S, CONVICTING, DEATHS_KEPT_S, Blame
 from asyncq.core.codec import MAX_MESSAGE_BYTES
 from asyncq.core.doors import Popper, Reaped, Registered, Registration
 from asyncq.core.errors import RegistrationLostError
@@ -126,10 +126,16 @@ class RedisBroker:
         """Hand back what an incarnation held and fence it off; see the door."""
         keys, dead = queue_keys(queue), self._limits.dead_letters
         theirs = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
-        blaming = (keys.suspects, keys.crashes, keys.crash_counts, keys.acquitted, keys.dead, keys.dead_records)
-        points = (int(blame), CONVICTING, int(DEATHS_KEPT_S * 1000))
+        blaming = (keys.suspects, keys.accused, keys.crashes, keys.crash_counts, keys.killed)
+        points = (int(blame), int(Blame.KILLED), CONVICTING, int(DEATHS_KEPT_S * 1000), int(CALM_S * 1000), LONGEST_MS)
         command = script("reap").command(
-            theirs + blaming, wid, int(forced), TOMBSTONE_MS, *points, dead.count, dead.keep_ms
+            (*theirs, *blaming, keys.dead, keys.dead_records),
+            wid,
+            int(forced),
+            TOMBSTONE_MS,
+            *points,
+            dead.count,
+            dead.keep_ms,
         )
         first, *rest = await self._commands.call(*command)
         return None if first < 0 else Reaped(first, rest[0], tuple(id_.decode() for id_ in rest[1:]))

@@ -18,6 +18,7 @@ from asyncq.broker.ledger import Ledger
 from asyncq.broker.scripts import Command, script
 from asyncq.broker.settling import DeadLetterLimits, acquittal, completion, is_alone, settlement_command
 from asyncq.broker.wire_door import Line, Wire
+from asyncq.core.blame import CALM_AWAITED_S
 from asyncq.core.clock import mono_s
 from asyncq.core.doors import Batch, Taken
 from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
@@ -25,6 +26,7 @@ from asyncq.core.settlement import RELEASE, Release
 
 MAX_TAKE: Final = 1000
 TOMBSTONE_MS: Final = 3_600_000
+LONGEST_MS: Final = int(CALM_AWAITED_S * 1000)
 # How long Redis may still believe in a blocking move that ended without a reply, beyond its own time-out.
 GHOST_MARGIN_S: Final = 5.0
 _FULL_PAUSE_S: Final = 0.1
@@ -99,8 +101,7 @@ class RedisRegistration:
         if comparing:
             commands.insert(0, ("HLEN", self._inflight))
         acquitted = self._acquitted(batch)
-        if acquitted is not None:
-            commands.insert(0, acquittal(self._keys, acquitted))
+        commands[:0] = acquitted
         try:
             replies = await self._commands.pipeline(commands)
         except BaseException as error:
@@ -108,8 +109,7 @@ class RedisRegistration:
                 self._ledger.leave_open(tokens)
                 self._reconcile = True
             raise
-        if acquitted is not None:
-            replies.pop(0)
+        del replies[: len(acquitted)]
         # Exact: nothing of ours was under way when HLEN was asked, so a surplus is a take carried out late.
         self._reconcile = comparing and replies.pop(0) > held
         reply = replies.pop()
@@ -155,19 +155,19 @@ class RedisRegistration:
             ]
         return commands
 
-    def _acquitted(self, batch: Batch) -> bytes | None:
-        """What ran alone, if it came to an end of its own in this batch."""
+    def _acquitted(self, batch: Batch) -> list[Command]:
+        """What ran alone is acquitted if it came to an end of its own in this batch."""
         if self._alone is None:
-            return None
+            return []
         token, raw = self._alone
         ended = [*batch.completed, *(other for other, _, settlement in batch.others if settlement is not RELEASE)]
-        return raw if token in ended else None
+        return acquittal(self._keys, raw) if token in ended else []
 
     def _take(self, first: int, room: int, ahead: int, alone: bool) -> Command:
         keys, limits = self._keys, self._limits
         ours = (keys.ready, self._inflight, self._inbox, self._lease, keys.workers)
         return script("take").command(
-            (*ours, keys.dead, keys.dead_records, keys.suspects),
+            (*ours, keys.dead, keys.dead_records, keys.suspects, keys.accused, keys.killed),
             self.wid,
             first,
             room,
@@ -177,6 +177,7 @@ class RedisRegistration:
             limits.dead_letters.count,
             limits.dead_letters.keep_ms,
             int(alone),
+            LONGEST_MS,
         )
 
     def _lost(self, late: int) -> RegistrationLostError:
