@@ -117,8 +117,15 @@ class RedisBroker:
         rows = [(wid.decode(), int(float(score))) for wid, score in zip(flat[::2], flat[1::2], strict=True)]
         if not rows:
             return []
-        leases = await self._commands.pipeline([("EXISTS", keys.lease(wid)) for wid, _ in rows])
-        return [Registered(wid, score, bool(lease)) for (wid, score), lease in zip(rows, leases, strict=True)]
+        leased = await self._leased([keys.lease(wid) for wid, score in rows if score == 0])
+        return [Registered(wid, score, keys.lease(wid) in leased) for wid, score in rows]
+
+    async def _leased(self, leases: list[str]) -> set[str]:
+        """Which of these exist: one question about all, and about each only when some do not."""
+        if not leases or await self._commands.call("EXISTS", *leases) == len(leases):
+            return set(leases)
+        found = await self._commands.pipeline([("EXISTS", lease) for lease in leases])
+        return {lease for lease, exists in zip(leases, found, strict=True) if exists}
 
     async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
         """Hand back what an incarnation held and fence it off; see the door."""

@@ -177,7 +177,10 @@ class Broker(Protocol):
         """
 
     async def registered(self, queue: str) -> list[Registered]:
-        """Everybody in the queue's register. Cost: 1 ZRANGE + 1 pipeline of EXISTS."""
+        """Everybody in the queue's register; who was reaped has no lease.
+
+        Cost: 1 ZRANGE + 1 EXISTS; 1 pipeline of EXISTS more when a lease is missing.
+        """
 
     async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
         """Hand back everything an incarnation held and fence it off.

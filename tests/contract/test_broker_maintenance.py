@@ -37,6 +37,22 @@ async def test_register_is_listed_when_some_live_and_some_are_dead(
     assert rows[dead.wid].leased is False
 
 
+async def test_each_missing_lease_is_told_from_those_that_exist(
+    raw_redis: redis.Redis, broker: RedisBroker, register: Register
+) -> None:
+    async def leased() -> set[str]:
+        return {row.wid for row in await broker.registered("q") if row.leased}
+
+    dead, first, second, third = [(await register()).wid for _ in range(4)]
+    await broker.reap("q", dead, forced=True)
+    assert await leased() == {first, second, third}
+    raw_redis.delete(KEYS.lease(second))
+    assert await leased() == {first, third}
+    raw_redis.delete(KEYS.lease(first), KEYS.lease(third))
+    assert await leased() == set()
+    assert len(await broker.registered("q")) == 4
+
+
 async def test_reaping_is_refused_when_the_lease_lives_or_nobody_knows_it(
     raw_redis: redis.Redis, broker: RedisBroker, register: Register
 ) -> None:
