@@ -120,7 +120,7 @@ def _interrupted(running: Running, error: BaseException | None, limit_s: float) 
         return _failed(Kind.FAILED, error or asyncio.CancelledError())
     if running.cancelled_as is Kind.RELEASED:
         running.handed_back += 1
-        return Outcome(kind=Kind.RELEASED, error="cancelled by the shutdown and handed back")
+        return Outcome(kind=Kind.RELEASED, error="cancelled and handed back")
     text = f"did not finish within {limit_s:g} s"
     return Outcome(
         kind=Kind.TIMED_OUT,
