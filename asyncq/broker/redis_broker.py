@@ -52,6 +52,7 @@ class RedisBroker:
         self._role = role
         self._commands = async_wire(settings, role)
         self._bells: dict[str, Line] = {}
+        self._nothing_waits: set[str] = set()  # queues, as far as the last promotion saw
 
     def incarnation(self) -> str:
         """`<hostname>-<boot and pid namespace>:<pid>:<random>`, never used before. No Redis call."""
@@ -99,10 +100,16 @@ class RedisBroker:
     async def promote(self, queue: str, limit: int = 200) -> tuple[int, int | None]:
         """Move what is due; see the door. `limit` is at most 500."""
         keys = queue_keys(queue)
+        if queue in self._nothing_waits and not await self._commands.call("EXISTS", keys.scheduled):
+            return 0, None
         count = max(1, min(limit, MAX_PROMOTED))
         command = script("promote").command((keys.scheduled, keys.payloads, keys.ready), count)
         moved, next_ms = await self._commands.call(*command)
-        return moved, None if next_ms < 0 else next_ms
+        if next_ms < 0:
+            self._nothing_waits.add(queue)
+            return moved, None
+        self._nothing_waits.discard(queue)
+        return moved, next_ms
 
     async def due_bell(self, queue: str, timeout_s: float) -> bool:
         """Block until something is due earlier than all else; see the door. Sometimes rings for nothing."""

@@ -35,7 +35,7 @@ class Promoter:
         self._rang = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled. Cost when idle: 1 script of 1 command every 5 s, and 1 BLPOP every 15 s."""
+        """Until cancelled. Cost when idle: 1 EXISTS every 5 s, and 1 BLPOP every 15 s."""
         async with asyncio.TaskGroup() as group:
             group.create_task(forever(self._listen, self._contact))
             group.create_task(forever(self._promote, self._contact))
