@@ -52,6 +52,7 @@ class RedisBroker:
         self._role = role
         self._commands = async_wire(settings, role)
         self._bells: dict[str, Line] = {}
+        self._nothing_waits: set[str] = set()  # queues, as far as the last promotion saw
 
     def incarnation(self) -> str:
         """`<hostname>-<boot and pid namespace>:<pid>:<random>`, never used before. No Redis call."""
@@ -99,10 +100,16 @@ class RedisBroker:
     async def promote(self, queue: str, limit: int = 200) -> tuple[int, int | None]:
         """Move what is due; see the door. `limit` is at most 500."""
         keys = queue_keys(queue)
+        if queue in self._nothing_waits and not await self._commands.call("EXISTS", keys.scheduled):
+            return 0, None
         count = max(1, min(limit, MAX_PROMOTED))
         command = script("promote").command((keys.scheduled, keys.payloads, keys.ready), count)
         moved, next_ms = await self._commands.call(*command)
-        return moved, None if next_ms < 0 else next_ms
+        if next_ms < 0:
+            self._nothing_waits.add(queue)
+            return moved, None
+        self._nothing_waits.discard(queue)
+        return moved, next_ms
 
     async def due_bell(self, queue: str, timeout_s: float) -> bool:
         """Block until something is due earlier than all else; see the door. Sometimes rings for nothing."""
@@ -119,8 +126,15 @@ class RedisBroker:
         rows = [(wid.decode(), int(float(score))) for wid, score in zip(flat[::2], flat[1::2], strict=True)]
         if not rows:
             return []
-        leases = await self._commands.pipeline([("EXISTS", keys.lease(wid)) for wid, _ in rows])
-        return [Registered(wid, score, bool(lease)) for (wid, score), lease in zip(rows, leases, strict=True)]
+        leased = await self._leased([keys.lease(wid) for wid, score in rows if score == 0])
+        return [Registered(wid, score, keys.lease(wid) in leased) for wid, score in rows]
+
+    async def _leased(self, leases: list[str]) -> set[str]:
+        """Which of these exist: one question about all, and about each only when some do not."""
+        if not leases or await self._commands.call("EXISTS", *leases) == len(leases):
+            return set(leases)
+        found = await self._commands.pipeline([("EXISTS", lease) for lease in leases])
+        return {lease for lease, exists in zip(leases, found, strict=True) if exists}
 
     async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         """Hand back what an incarnation held and fence it off; see the door."""
