@@ -30,6 +30,7 @@ from tests.support.supervised import alive
 QUEUE = "task_queue"
 APP = "tests.chaos.tasks"
 BULK = 1000
+NO_MESSAGES = (":due", ":crashes:counts")
 
 
 def holds_within(state: Callable[[], Any], timeout_s: float) -> bool:
@@ -254,7 +255,7 @@ class Rig:
         client = self.server.client
         found = []
         for name in sorted(key.decode() for key in client.scan_iter(count=1000)):
-            if not name.endswith(":due"):
+            if not name.endswith(NO_MESSAGES):
                 values = _values(client, name)
                 if values:
                     found.append(oracle.stored(name, values))
