@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from asyncq import SyncClient
 from asyncq.core.envelope import Envelope
 from asyncq.core.errors import BrokerError
-from tests.chaos.redis_trouble import AWAKE_S, drained, ended, fleet_of
+from tests.chaos.redis_trouble import AWAKE_S, drained, ended, fleet_of, hearing
 from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.proxy_process import ProxyProcess
@@ -71,16 +71,24 @@ def half_open_commands(scale: Scale) -> Verdict:
     return verdict
 
 
+def push_mixed(rig: Rig, each: int) -> list[str]:
+    """Some that are retried, so many, and some that have expired, so many, in between. Ids of the latter."""
+    expired = [json.dumps({**json.loads(rig.message()), "expires_at": 1.0}).encode() for _ in range(each)]
+    rig.push((rig.message("flaky", failures=1) for _ in range(each)), front=True)
+    return rig.push(expired, front=True)
+
+
 def many_faults(scale: Scale, name: str, messages: int, *toxics: Toxic, kind: str, least: int = 1) -> Verdict:
-    """A fleet behind toxics; at the end nothing may have run twice."""
+    """A fleet behind toxics; at the end nothing may have run twice, nor been retried or buried twice."""
     with proxied(scale, name) as (rig, proxy):
         fleet = fleet_of(rig, url=proxy.url)
         proxy.set(*toxics)
         rig.enqueue(messages, longest_s=0.02)
-        verdict = drained(rig, 300)
+        dead = push_mixed(rig, messages // 100)
+        verdict = drained(rig, scale.pick(60, 170))
         struck = proxy.struck()
         proxy.set()
-        verdict.add(ended(rig, fleet))
+        verdict.add(ended(rig, fleet, dead=dead))
     verdict.check(struck.get(kind, 0) >= least, f"{struck} struck, expected at least {least} of {kind}")
     verdict.figures["struck"] = struck
     return verdict
@@ -169,20 +177,45 @@ def _enqueue_until_known(rig: Rig, client: SyncClient) -> int:
     return again
 
 
-@case("bar-proxy", "a proxy that cuts, delays, slices and half-opens: nothing lost, nothing run twice")
-def bar_proxy(scale: Scale) -> Verdict:
-    toxics = (
-        Toxic(kind="cut", way="down", share=0.005),
-        Toxic(kind="cut-inside", way="down", share=0.005),
-        Toxic(kind="cut", way="up", share=0.005),
-        Toxic(kind="reset", way="down", share=0.005),
-        Toxic(kind="slice", way="down", share=0.01),
+def rough(scale: Scale) -> tuple[Toxic, ...]:
+    """Everything a network can do, at once; more often at short scale, where there are fewer round trips."""
+    often = scale.pick(3.0, 1.0)
+    return (
+        Toxic(kind="cut", way="down", share=0.005 * often),
+        Toxic(kind="cut-inside", way="down", share=0.005 * often),
+        Toxic(kind="cut", way="up", share=0.005 * often),
+        Toxic(kind="reset", way="down", share=0.005 * often),
+        Toxic(kind="slice", way="down", share=0.01 * often),
         Toxic(kind="latency", way="up", share=0.1, delay_s=0.001, jitter_s=0.03),
         Toxic(kind="latency", way="up", share=0.004, delay_s=LATE_S),
         Toxic(kind="black-hole", way="up", share=0.002),
         Toxic(kind="black-hole", way="down", share=0.002),
     )
-    return many_faults(scale, "bar-proxy", scale.pick(3_000, 30_000), *toxics, kind="latency")
+
+
+@case("bar-proxy", "a proxy that cuts, delays, slices and half-opens: nothing lost, nothing run twice")
+def bar_proxy(scale: Scale) -> Verdict:
+    return many_faults(scale, "bar-proxy", scale.pick(3_000, 30_000), *rough(scale), kind="latency")
+
+
+@case("bar-proxy-most", "at most once behind the same proxy: nothing run twice, nobody dies or goes deaf")
+def bar_proxy_at_most_once(scale: Scale) -> Verdict:
+    with proxied(scale, "bar-proxy-most") as (rig, proxy):
+        fleet = fleet_of(rig, "--delivery", "at-most-once", url=proxy.url)
+        proxy.set(*rough(scale))
+        rig.enqueue(scale.pick(1_500, 30_000), longest_s=0.02)
+        emptied = holds_within(lambda: rig.server.client.llen(QUEUE) == 0, 120)
+        proxy.black_hole("BLPOP")
+        struck = proxy.struck()
+        proxy.set()
+        verdict = hearing(rig, fleet, BLOCK_S + REPLY_S + AWAKE_S)
+        died, code = fleet.log.events("child died"), fleet.stop()
+        found = rig.findings()
+    verdict.check(emptied, "the queue was not emptied")
+    verdict.check(not died and code == 0, f"died: {died[:3]}, exit code {code}")
+    verdict.check(not found.duplicates, f"{found.duplicates} ran twice")
+    verdict.figures |= {"n": found.enqueued, "lost": len(found.lost), "struck": struck}
+    return verdict
 
 
 @case("idle", "an empty queue for longer than every time-out disturbs nobody")
