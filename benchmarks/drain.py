@@ -130,7 +130,7 @@ async def _watch(life: worker_main.Life, done: list[int], tasks: int, samples: l
 def _count_commands() -> dict[str, int]:
     """Count what leaves this process for Redis."""
     sent = {"commands": 0, "round_trips": 0}
-    pipeline, block = AsyncWire._round_trip, BlockingLine.call
+    pipeline, block = AsyncWire.round_trip, BlockingLine.call
 
     async def counted_pipeline(self: AsyncWire, commands: Any) -> Any:
         sent["commands"] += len(commands)
@@ -142,7 +142,7 @@ def _count_commands() -> dict[str, int]:
         sent["round_trips"] += 1
         return await block(self, command, block_s)
 
-    AsyncWire._round_trip = counted_pipeline  # type: ignore[method-assign]
+    AsyncWire.round_trip = counted_pipeline  # type: ignore[method-assign]
     BlockingLine.call = counted_block  # type: ignore[method-assign]
     return sent
 

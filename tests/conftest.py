@@ -22,7 +22,9 @@ from tests.support.redis_servers import RedisServers
 from tests.support.states import wait_until
 
 if TYPE_CHECKING:  # imported by their fixtures: together they take longer than a unit test
+    from tests.support.cluster import Cluster
     from tests.support.fake_redis import FakeRedisServer
+    from tests.support.sentinel import Sentinels
     from tests.support.tls import TlsServer
 
 
@@ -165,3 +167,37 @@ def fake_redis(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
         server.stand_in(monkeypatch)
         yield server
         judge_keys(server.client, request)
+
+
+@pytest.fixture(scope="session")
+def session_cluster(redis_server: str) -> "Iterator[Cluster]":
+    """Three masters that live as long as the test session."""
+    from tests.support.cluster import Cluster
+
+    with Cluster(redis_server) as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(session_cluster: "Cluster", request: pytest.FixtureRequest) -> "Iterator[Cluster]":
+    """The same with no key in it, judged as `redis_url` is; nobody damages it."""
+    with empty_database(session_cluster.client, request):
+        yield session_cluster
+
+
+@pytest.fixture
+def own_cluster(redis_server: str) -> "Iterator[Cluster]":
+    """A cluster of this test, which may damage it."""
+    from tests.support.cluster import Cluster
+
+    with Cluster(redis_server) as made:
+        yield made
+
+
+@pytest.fixture
+def sentinels(redis_server: str) -> "Iterator[Sentinels]":
+    """Master, replica and sentinels of this test, which may damage them."""
+    from tests.support.sentinel import Sentinels
+
+    with Sentinels(redis_server) as made:
+        yield made

@@ -1,16 +1,15 @@
 """The one factory of Redis connections: every setting that redis-py would choose by itself is chosen here.
 
 Called by the wires only. Never retries (redis-py's default sends a lost RPUSH twice) and never leaves a read without a
-deadline (its default read time-out breaks longer blocking calls). Sentinel and Cluster would be added here.
+deadline (its default read time-out breaks longer blocking calls). Each connection leads to one server; which one that
+is behind sentinels and in a cluster is decided in opening.py and slots.py.
 """
 
 from __future__ import annotations
 
-import inspect
 import socket
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, cast
-from urllib.parse import parse_qs, urlsplit
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
 
 import redis.asyncio.connection as async_redis
 import redis.connection as sync_redis
@@ -18,19 +17,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
-from asyncq.core.errors import ConfigurationError
+from asyncq.broker.redis_url import Address, Place, parse
 from asyncq.core.redaction import redact
-
-_URL_OPTIONS: Final = ("db", "username", "password")
-# What the redis-py at hand takes (each version adds some), but for the one whose value it does not check: a number of
-# OpenSSL's, read as a text by older versions.
-_TLS_OPTIONS: Final = tuple(
-    option
-    for option in inspect.signature(async_redis.SSLConnection).parameters
-    if option.startswith("ssl_") and option != "ssl_min_version"
-)
-_CERT_REQS: Final = ("none", "optional", "required")
-_EXAMPLES: Final = "redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path/to/socket?db=0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +26,38 @@ class ConnectionSettings:
     """Where Redis is and how long we wait for it.
 
     Attributes:
-        url: redis://, rediss:// (TLS, certificates are verified) or unix://.
+        url: redis://, rediss:// (TLS, certificates are verified), unix://, redis+sentinel:// or redis+cluster://.
         connect_timeout_s: Seconds until a connection must stand; default 5.
         reply_timeout_s: Seconds until the replies of one round trip must be here; default 5. Blocking calls have
             this long on top of the time they block.
         idle_check_s: A connection unused for longer is asked PING before it is used; seconds, default 30.
+        place: What the URL says.
     """
 
     url: str = field(repr=False)
     connect_timeout_s: float = 5.0
     reply_timeout_s: float = 5.0
     idle_check_s: float = 30.0
+    place: Place = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _parse(self.url)
+        object.__setattr__(self, "place", parse(self.url))
 
     @property
     def address(self) -> str:
         """The URL without its password, for sentences and logs."""
         return redact(self.url)
+
+    def server(self, address: Address) -> ConnectionSettings:
+        """The same for one server of this place."""
+        return replace(self, url=self.place.server_url(address))
+
+    def sentinels(self) -> list[ConnectionSettings]:
+        """One for each sentinel of this place; together they take less time than one connection may."""
+        share_s = self.connect_timeout_s / (len(self.place.addresses) + 1)
+        return [
+            ConnectionSettings(self.place.sentinel_url(address), share_s, share_s) for address in self.place.addresses
+        ]
 
 
 class AsyncLink(Protocol):
@@ -81,35 +82,6 @@ class SyncLink(Protocol):
     def disconnect(self) -> None: ...
 
 
-def _parse(url: str) -> dict[str, Any]:
-    """What the URL says, or ConfigurationError. No sentence holds the URL: it may hold a password."""
-    scheme = url.partition("://")[0]
-    if "://" not in url or scheme not in ("redis", "rediss", "unix"):
-        raise ConfigurationError(f"Redis URL: expected {_EXAMPLES}; found something that begins otherwise")
-    try:
-        path, query = urlsplit(url)[2:4]
-        said: dict[str, Any] = dict(async_redis.parse_url(url))
-    except ValueError:
-        raise _refused(scheme, "host, port or options cannot be read; in a password write @ : / ? # as %XX") from None
-    if scheme == "unix" and not path:
-        raise _refused(scheme, "the path of the socket is missing")
-    if scheme != "unix" and path.strip("/") and not path.strip("/").isdigit():
-        raise _refused(scheme, "the path must be the number of a database as in /0")
-    options = _URL_OPTIONS + (_TLS_OPTIONS if scheme == "rediss" else ())
-    for option in parse_qs(query):
-        if option not in options:
-            raise _refused(scheme, f"the option {option!r} is not one of {', '.join(options)}")
-    if said.get("ssl_cert_reqs", "required") not in _CERT_REQS:
-        raise _refused(scheme, f"ssl_cert_reqs is not one of {', '.join(_CERT_REQS)}")
-    if "ssl_keyfile" in said and "ssl_certfile" not in said:
-        raise _refused(scheme, "ssl_keyfile is given without ssl_certfile")
-    return said
-
-
-def _refused(scheme: str, what: str) -> ConfigurationError:
-    return ConfigurationError(f"Redis URL {scheme}://...: {what}; expected {_EXAMPLES}")
-
-
 def _keepalive(settings: ConnectionSettings) -> dict[str, Any]:
     """Socket options that end a silently cut TCP connection within half a minute, as far as this system has them."""
     wanted = {
@@ -123,7 +95,9 @@ def _keepalive(settings: ConnectionSettings) -> dict[str, Any]:
 
 
 def _common(settings: ConnectionSettings, client_name: str) -> dict[str, Any]:
-    said = _parse(settings.url)
+    if settings.place.kind != "server":
+        raise ValueError(f"expected one server, found a place of kind {settings.place.kind}: choose one with server()")
+    said = settings.place.options
     # Said here because older redis-py does not compare the host with the certificate unless asked.
     checked = settings.url.startswith("rediss://") and said.get("ssl_cert_reqs", "required") != "none"
     return {

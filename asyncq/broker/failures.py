@@ -41,6 +41,11 @@ _REFUSING_TYPES: Final = (redis_errors.AuthenticationError, redis_errors.Authori
 # What a failed call may raise; anything else is a mistake of ours and passes through.
 CALL_ERRORS: Final = (redis_errors.RedisError, OSError, TimeoutError)
 
+# The server is not (or no longer) the one to ask: the next call has to find out who is.
+_REOPENING_WORDS: Final = ("READONLY", "MASTERDOWN", "UNBLOCKED")
+_REOPENING_TYPES: Final = (redis_errors.ReadOnlyError, redis_errors.MasterDownError)
+_REDIRECTING_TYPES: Final = (redis_errors.MovedError, redis_errors.AskError)
+
 _NO_ANSWER: Final = "no answer in time"
 
 
@@ -62,6 +67,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error.__cause__, redis_errors.OutOfMemoryError)
 
 
+def needs_reopening(reply: object) -> bool:
+    """Whether this reply says that the connection leads to a server that cannot be written to any more."""
+    if not isinstance(reply, redis_errors.ResponseError):
+        return False
+    return isinstance(reply, _REOPENING_TYPES) or str(reply).split(" ", 1)[0] in _REOPENING_WORDS
+
+
 def translate(error: BaseException, address: str, *, sent: bool) -> BrokerError:
     """The house's error for what a call raised; the caller raises it `from error`.
 
@@ -75,6 +87,10 @@ def translate(error: BaseException, address: str, *, sent: bool) -> BrokerError:
     if is_answer(error):
         if isinstance(error, _PASSING_TYPES) or text.split(" ", 1)[0] in _PASSING:
             return BrokerUnavailableError(f"Redis at {address} cannot serve us now: {text}")
+        if isinstance(error, _REDIRECTING_TYPES):
+            return BrokerRefusedError(
+                f"Redis at {address} is one node of a cluster; name the cluster: redis+cluster://host:port,host:port"
+            )
         return BrokerRefusedError(
             f"Redis at {address} refused: {text}; check the credentials, the rights and the key's type"
         )
@@ -97,7 +113,7 @@ def _advice(error: BaseException, text: str, address: str) -> str:
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return "check ssl_ca_certs and the name of the host in the URL"
     hung_up = any(isinstance(cause, ssl.SSLError | ConnectionResetError) for cause in causes)
-    silent = address.startswith("rediss:") and text == _NO_ANSWER  # a port without TLS waits for the rest of a command
+    silent = address.startswith("rediss") and text == _NO_ANSWER  # a port without TLS waits for the rest of a command
     if silent or (not address.startswith("unix:") and (hung_up or "closed by server" in text)):
         return "is it running there, with TLS (rediss://) or without (redis://), and does it want a client certificate?"
     return "is it running there?"

@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import queue_keys
-from asyncq.broker.wire import AsyncWire
+from asyncq.broker.wires import async_wire
 from asyncq.core import codec
 from asyncq.core.doors import QueueStats
 from asyncq.core.errors import MessageDecodeError
@@ -35,16 +35,17 @@ class RedisInspector:
     """See core.doors.Inspector for the promises."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
-        self._wire = AsyncWire(settings, "inspector", connections=2)
+        self._wire = async_wire(settings, "inspector", connections=2)
 
     async def stats(self, queue: str) -> QueueStats:
         """Sizes of one queue; see the door. Times are compared on Redis' clock."""
         keys = queue_keys(queue)
-        time, ready, scheduled, dead, flat, oldest = await self._wire.pipeline(
+        time, ready, scheduled, suspects, dead, flat, oldest = await self._wire.pipeline(
             (
                 ("TIME",),
                 ("LLEN", keys.ready),
                 ("ZCARD", keys.scheduled),
+                ("LLEN", keys.suspects),
                 ("ZCARD", keys.dead),
                 ("ZRANGE", keys.workers, 0, -1, "WITHSCORES"),
                 ("LINDEX", keys.ready, 0),
@@ -65,6 +66,7 @@ class RedisInspector:
             scheduled=scheduled,
             due=counts[0],
             in_flight=sum(counts[1:]),
+            suspects=suspects,
             dead=dead,
             workers=sum(float(score) == 0 for score in flat[1::2]),
             oldest_age_s=_age_s(oldest, now_s),

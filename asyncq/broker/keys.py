@@ -23,6 +23,10 @@ class QueueKeys:
         payloads: Hash: the same id -> raw bytes.
         dead: Sorted set: dead letter id -> time of death (ms).
         dead_records: Hash: the same id -> header line, newline, raw bytes.
+        suspects: List of messages in flight at two deaths or more, to be run alone.
+        crashes: Sorted set: sha1 of a message's bytes -> when a process that ran it died last (ms).
+        crash_counts: Hash: the same sha1 -> "deaths points", see core.blame.
+        acquitted: String with a time to live: how many messages died alone lately and then lived.
         due: List that wakes promoters when something became due earlier than everything else.
     """
 
@@ -32,6 +36,10 @@ class QueueKeys:
     payloads: str
     dead: str
     dead_records: str
+    suspects: str
+    crashes: str
+    crash_counts: str
+    acquitted: str
     due: str
     base: str
 
@@ -67,6 +75,10 @@ def queue_keys(queue: str) -> QueueKeys:
         payloads=f"{base}:scheduled:payloads",
         dead=f"{base}:dead",
         dead_records=f"{base}:dead:records",
+        suspects=f"{base}:suspects",
+        crashes=f"{base}:crashes",
+        crash_counts=f"{base}:crashes:counts",
+        acquitted=f"{base}:acquitted",
         due=f"{base}:due",
         base=base,
     )

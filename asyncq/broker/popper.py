@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.registration import SHORTEST_BLOCK_S
-from asyncq.broker.wire import AsyncWire, BlockingLine
+from asyncq.broker.wire_door import Line, Wire
 
 
 class RedisPopper:
@@ -22,7 +22,7 @@ class RedisPopper:
         line: For `pop`; owned.
     """
 
-    def __init__(self, queues: Sequence[str], commands: AsyncWire, line: BlockingLine) -> None:
+    def __init__(self, queues: Sequence[str], commands: Wire, line: Line) -> None:
         self._lists = tuple(queue_keys(queue).ready for queue in queues)
         self._commands = commands
         self._line = line

@@ -12,7 +12,8 @@ from random import Random
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.pushes import Chunk, Push, Tries, chunks, push_error
-from asyncq.broker.wire import DEFAULT_CONNECTIONS, AsyncWire
+from asyncq.broker.wire import DEFAULT_CONNECTIONS
+from asyncq.broker.wires import async_wire
 from asyncq.core.errors import BrokerError
 
 
@@ -21,11 +22,11 @@ class Producer:
 
     Args:
         settings: Where Redis is.
-        connections: At most this many at once.
+        connections: At most this many at once to each server.
     """
 
     def __init__(self, settings: ConnectionSettings, connections: int = DEFAULT_CONNECTIONS) -> None:
-        self._wire = AsyncWire(settings, "producer", connections)
+        self._wire = async_wire(settings, "producer", connections)
         self._rng = Random()
 
     async def push(self, queue: str, raw: bytes) -> None:
@@ -39,7 +40,7 @@ class Producer:
     async def send(self, pushes: Sequence[Push]) -> None:
         """Enqueue all messages of all pushes, one push after the other.
 
-        Cost: 1 RPUSH, or 1 script where messages are delayed or guarded, and 1 round trip per thousand messages.
+        Cost: 1 RPUSH, or 1 script where messages wait or are guarded, and 1 round trip per thousand messages.
 
         Raises:
             BrokerUnavailableError, BrokerRefusedError: surely nothing was enqueued.

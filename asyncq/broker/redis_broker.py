@@ -19,9 +19,12 @@ from asyncq.broker.popper import RedisPopper
 from asyncq.broker.registration import SHORTEST_BLOCK_S, TOMBSTONE_MS, Limits, RedisRegistration, revive
 from asyncq.broker.scripts import script
 from asyncq.broker.settling import DeadLetterLimits, popped_command
-from asyncq.broker.wire import AsyncWire, BlockingLine
+from asyncq.broker.wire_door import Line
+from asyncq.broker.wires import async_wire
+from asyncq.core.blame import CONVICTING, DEATHS_KEPT_S, Blame
 from asyncq.core.codec import MAX_MESSAGE_BYTES
-from asyncq.core.doors import Popper, Registered, Registration
+from asyncq.core.doors import Popper, Reaped, Registered, Registration
+from asyncq.core.errors import RegistrationLostError
 from asyncq.core.settlement import Settlement
 
 MAX_PROMOTED: Final = 500
@@ -45,11 +48,10 @@ class RedisBroker:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         role: str = "worker",
     ) -> None:
-        self._settings = settings
         self._limits = Limits(lease_ms, max_message_bytes, DeadLetterLimits())
         self._role = role
-        self._commands = AsyncWire(settings, role)
-        self._bells: dict[str, BlockingLine] = {}
+        self._commands = async_wire(settings, role)
+        self._bells: dict[str, Line] = {}
 
     def incarnation(self) -> str:
         """`<hostname>-<boot and pid namespace>:<pid>:<random>`, never used before. No Redis call."""
@@ -59,18 +61,18 @@ class RedisBroker:
         """Enter an incarnation; see the door.
 
         Raises:
-            LookupError: it was reaped before; take a new one.
+            RegistrationLostError: it was reaped before; take a new one.
         """
         keys = queue_keys(queue)
         command = script("register").command((keys.lease(wid), keys.workers), wid, self._limits.lease_ms)
         if not await self._commands.call(*command):
-            raise LookupError(f"incarnation {wid} was reaped from queue {queue!r}; take a new one")
-        line = BlockingLine(self._settings, wid)
+            raise RegistrationLostError(f"incarnation {wid} was reaped from queue {queue!r}; take a new one")
+        line = self._commands.line(wid)
         return RedisRegistration(queue, wid, keys, self._limits, self._commands, line)
 
     def popper(self, queues: Sequence[str]) -> Popper:
         """An at-most-once consumer; see the door."""
-        return RedisPopper(queues, self._commands, BlockingLine(self._settings, "popper"))
+        return RedisPopper(queues, self._commands, self._commands.line("popper"))
 
     async def settle_popped(self, queue: str, others: Sequence[tuple[bytes, Settlement]]) -> None:
         """Retries, releases and dead letters of popped messages; see the door.
@@ -106,7 +108,7 @@ class RedisBroker:
         """Block until something is due earlier than all else; see the door. Sometimes rings for nothing."""
         line = self._bells.get(queue)
         if line is None:
-            line = self._bells[queue] = BlockingLine(self._settings, f"{self._role}-due")
+            line = self._bells[queue] = self._commands.line(f"{self._role}-due")
         timeout_s = max(timeout_s, SHORTEST_BLOCK_S)
         return await line.call(("BLPOP", queue_keys(queue).due, f"{timeout_s:.3f}"), timeout_s) is not None
 
@@ -120,12 +122,17 @@ class RedisBroker:
         leases = await self._commands.pipeline([("EXISTS", keys.lease(wid)) for wid, _ in rows])
         return [Registered(wid, score, bool(lease)) for (wid, score), lease in zip(rows, leases, strict=True)]
 
-    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         """Hand back what an incarnation held and fence it off; see the door."""
-        keys = queue_keys(queue)
-        names = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
-        count: int = await self._commands.call(*script("reap").command(names, wid, int(forced), TOMBSTONE_MS))
-        return None if count < 0 else count
+        keys, dead = queue_keys(queue), self._limits.dead_letters
+        theirs = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
+        blaming = (keys.suspects, keys.crashes, keys.crash_counts, keys.acquitted, keys.dead, keys.dead_records)
+        points = (int(blame), CONVICTING, int(DEATHS_KEPT_S * 1000))
+        command = script("reap").command(
+            theirs + blaming, wid, int(forced), TOMBSTONE_MS, *points, dead.count, dead.keep_ms
+        )
+        first, *rest = await self._commands.call(*command)
+        return None if first < 0 else Reaped(first, rest[0], tuple(id_.decode() for id_ in rest[1:]))
 
     async def close(self) -> None:
         """Close every connection but those of registrations and poppers, which close their own. No Redis call."""

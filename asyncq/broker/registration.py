@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,12 +16,12 @@ from asyncq.broker.failures import NotSentError, ReplyLostError, is_out_of_memor
 from asyncq.broker.keys import QueueKeys
 from asyncq.broker.ledger import Ledger
 from asyncq.broker.scripts import Command, script
-from asyncq.broker.settling import DeadLetterLimits, completion, settlement_command
-from asyncq.broker.wire import AsyncWire, BlockingLine
+from asyncq.broker.settling import DeadLetterLimits, acquittal, completion, is_alone, settlement_command
+from asyncq.broker.wire_door import Line, Wire
 from asyncq.core.clock import mono_s
 from asyncq.core.doors import Batch, Taken
-from asyncq.core.errors import BrokerUnavailableError
-from asyncq.core.settlement import Release
+from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
+from asyncq.core.settlement import RELEASE, Release
 
 MAX_TAKE: Final = 1000
 TOMBSTONE_MS: Final = 3_600_000
@@ -52,9 +53,7 @@ class RedisRegistration:
         line: For waiting; owned.
     """
 
-    def __init__(
-        self, queue: str, wid: str, keys: QueueKeys, limits: Limits, commands: AsyncWire, line: BlockingLine
-    ) -> None:
+    def __init__(self, queue: str, wid: str, keys: QueueKeys, limits: Limits, commands: Wire, line: Line) -> None:
         self.queue = queue
         self.wid = wid
         self._keys = keys
@@ -66,17 +65,20 @@ class RedisRegistration:
         self._lease = keys.lease(wid)
         self._ledger = Ledger()
         self._strays: deque[tuple[int, bytes]] = deque()
+        self._alone: tuple[int, bytes] | None = None
         self._gone = False
         self._compare = False
         self._reconcile = False
         self._ghost_until_mono = 0.0
 
-    async def exchange(self, batch: Batch, room: int, ahead: int) -> Taken:
-        """Settle, then take; see the door. LookupError means that the whole batch was late."""
+    async def exchange(self, batch: Batch, room: int, ahead: int, *, alone: bool = False) -> Taken:
+        """Settle, then take; see the door."""
         if self._gone:
-            raise self._lost()
+            raise self._lost(len(batch))
         if self._reconcile:
             await self._find_strays()
+        if alone:
+            return await self._settle_and_take(batch, 1, 0, alone=True)
         tokens, raws = self._stray_messages(max(room, 0) + max(ahead, 0))
         room, ahead = _shrink(max(room, 0), max(ahead, 0), len(tokens))
         try:
@@ -86,16 +88,19 @@ class RedisRegistration:
             raise
         if not tokens:
             return taken
-        return Taken([*tokens, *taken.tokens], [*raws, *taken.raws], taken.late, taken.oversized)
+        return Taken([*tokens, *taken.tokens], [*raws, *taken.raws], taken.late, taken.oversized, taken.suspects)
 
-    async def _settle_and_take(self, batch: Batch, room: int, ahead: int) -> Taken:
+    async def _settle_and_take(self, batch: Batch, room: int, ahead: int, *, alone: bool = False) -> Taken:
         tokens = self._ledger.reserve(room + ahead)
         commands = self._settlements(batch)
-        commands.append(self._take(tokens.start, room, ahead))
+        commands.append(self._take(tokens.start, room, ahead, alone))
         held = len(self._ledger.held)
         comparing, self._compare = self._compare, False
         if comparing:
             commands.insert(0, ("HLEN", self._inflight))
+        acquitted = self._acquitted(batch)
+        if acquitted is not None:
+            commands.insert(0, acquittal(self._keys, acquitted))
         try:
             replies = await self._commands.pipeline(commands)
         except BaseException as error:
@@ -103,12 +108,14 @@ class RedisRegistration:
                 self._ledger.leave_open(tokens)
                 self._reconcile = True
             raise
+        if acquitted is not None:
+            replies.pop(0)
         # Exact: nothing of ours was under way when HLEN was asked, so a surplus is a take carried out late.
         self._reconcile = comparing and replies.pop(0) > held
         reply = replies.pop()
         if reply[0] == -1:
             self._gone = True
-            raise self._lost()
+            raise self._lost(len(batch) - sum(replies))
         if reply[0] != tokens.start:
             self._ledger.leave_open(tokens)
             self._reconcile = True
@@ -118,16 +125,26 @@ class RedisRegistration:
         self._ledger.settle(batch.completed)
         if batch.others:
             self._ledger.settle([token for token, _, _ in batch.others])
-        return self._delivered(tokens, reply)
+        if self._alone is not None and self._alone[0] not in self._ledger.held:
+            self._alone = None
+        return self._delivered(tokens, reply, alone)
 
-    def _delivered(self, tokens: range, reply: list[Any]) -> Taken:
-        raws = reply[2:]
-        tokens = tokens[: len(raws)]
-        self._ledger.deliver(tokens)
-        return Taken(tokens, raws, 0, reply[1])
+    def _delivered(self, tokens: range, reply: list[Any], alone: bool) -> Taken:
+        raws = reply[3:]
+        taken: Sequence[int] = tokens[: len(raws)]
+        if alone:
+            taken = [-token for token in taken]
+            self._alone = (taken[0], raws[0]) if taken else None
+            # A suspect that it did not get although one waits: Redis records more in flight here than we know of.
+            self._reconcile = self._reconcile or (not taken and reply[2] > 0)
+        self._ledger.deliver(taken)
+        return Taken(taken, raws, 0, reply[1], reply[2])
 
     def _settlements(self, batch: Batch) -> list[Command]:
-        """One HDEL for what is done, then one script each; releases last and backwards, so that they keep order."""
+        """One HDEL for what is done, then one script each; releases last and backwards, so that they keep order.
+
+        Each answers how many messages it settled.
+        """
         commands = [completion(self._inflight, batch.completed)] if batch.completed else []
         if batch.others:
             ordered = sorted(batch.others, key=lambda other: (isinstance(other[2], Release), -other[0]))
@@ -138,10 +155,19 @@ class RedisRegistration:
             ]
         return commands
 
-    def _take(self, first: int, room: int, ahead: int) -> Command:
+    def _acquitted(self, batch: Batch) -> bytes | None:
+        """What ran alone, if it came to an end of its own in this batch."""
+        if self._alone is None:
+            return None
+        token, raw = self._alone
+        ended = [*batch.completed, *(other for other, _, settlement in batch.others if settlement is not RELEASE)]
+        return raw if token in ended else None
+
+    def _take(self, first: int, room: int, ahead: int, alone: bool) -> Command:
         keys, limits = self._keys, self._limits
+        ours = (keys.ready, self._inflight, self._inbox, self._lease, keys.workers)
         return script("take").command(
-            (keys.ready, self._inflight, self._inbox, self._lease, keys.workers, keys.dead, keys.dead_records),
+            (*ours, keys.dead, keys.dead_records, keys.suspects),
             self.wid,
             first,
             room,
@@ -150,20 +176,30 @@ class RedisRegistration:
             limits.max_message_bytes,
             limits.dead_letters.count,
             limits.dead_letters.keep_ms,
+            int(alone),
         )
 
-    def _lost(self) -> LookupError:
-        return LookupError(f"incarnation {self.wid} is not registered on queue {self.queue!r} any more; take a new one")
+    def _lost(self, late: int) -> RegistrationLostError:
+        sentence = f"incarnation {self.wid} is not registered on queue {self.queue!r} any more; take a new one"
+        return RegistrationLostError(sentence, late)
 
     async def _find_strays(self) -> None:
         """Ask Redis what we hold. Cost: 1 HGETALL, and 1 HDEL if settled messages are still recorded."""
         flat = await self._commands.call("HGETALL", self._inflight)
         recorded = {int(token): raw for token, raw in zip(flat[::2], flat[1::2], strict=True)}
         stray, settled = self._ledger.sort_out(recorded)
-        self._strays.extend((token, recorded[token]) for token in stray)
+        for token in stray:
+            if is_alone(token):  # to be run alone, and we may not be: back to the suspects with it
+                await self._commands.call(*self._released(token, recorded[token]))
+                self._ledger.settle([token])
+            else:
+                self._strays.append((token, recorded[token]))
         if settled:
             await self._commands.call(*completion(self._inflight, settled))
         self._reconcile = False
+
+    def _released(self, token: int, raw: bytes) -> Command:
+        return settlement_command(self._keys, self.wid, token, raw, RELEASE, self._limits.dead_letters)
 
     def _stray_messages(self, wanted: int) -> tuple[list[int], list[bytes]]:
         """Up to `wanted` messages that an earlier take brought without our knowing."""
@@ -206,8 +242,8 @@ class RedisRegistration:
     async def withdraw(self) -> int:
         """Leave in order; see the door. After an unclear end of a wait a tombstone stays for an hour."""
         unclear = self._line.busy or mono_s() < self._ghost_until_mono
-        keys = (self._keys.ready, self._inflight, self._inbox, self._lease, self._keys.workers)
-        command = script("withdraw").command(keys, self.wid, TOMBSTONE_MS if unclear else 0)
+        ours = (self._keys.ready, self._inflight, self._inbox, self._lease, self._keys.workers)
+        command = script("withdraw").command((*ours, self._keys.suspects), self.wid, TOMBSTONE_MS if unclear else 0)
         count: int = await self._commands.call(*command)
         self._gone = True
         self._strays.clear()
@@ -226,6 +262,6 @@ def _shrink(room: int, ahead: int, used: int) -> tuple[int, int]:
     return left, min(ahead, MAX_TAKE - left)
 
 
-async def revive(commands: AsyncWire, keys: QueueKeys, wid: str, lease_ms: int) -> bool:
+async def revive(commands: Wire, keys: QueueKeys, wid: str, lease_ms: int) -> bool:
     """Give an expired lease back to an incarnation that nobody has reaped. Cost: 1 script."""
     return bool(await commands.call(*script("revive").command((keys.lease(wid), keys.workers), wid, lease_ms)))

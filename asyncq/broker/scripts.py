@@ -16,6 +16,7 @@ NAMES: Final = (
     "enqueue",
     "register",
     "take",
+    "acquit",
     "settle_reschedule",
     "settle_dead",
     "settle_release",

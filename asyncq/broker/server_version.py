@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from asyncq.broker.connection import ConnectionSettings
-from asyncq.broker.redis_sync import SyncWire
+from asyncq.broker.wires import sync_wire
 
 _TIMEOUT_S = 2.0
 
@@ -20,7 +20,7 @@ def server_version(url: str) -> str:
     Cost: 1 INFO on a connection of its own.
     """
     settings = ConnectionSettings(url, connect_timeout_s=_TIMEOUT_S, reply_timeout_s=_TIMEOUT_S)
-    wire = SyncWire(settings, "version")
+    wire = sync_wire(settings, "version")
     try:
         said = wire.call("INFO", "server")
     finally:

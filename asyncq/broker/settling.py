@@ -6,12 +6,14 @@ Never sends anything.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncq.broker.keys import QueueKeys
 from asyncq.broker.scripts import Command, script
 from asyncq.core import codec
+from asyncq.core.blame import ACQUITTALS_KEPT_S
 from asyncq.core.settlement import Complete, DeadLetter, Release, Reschedule, Settlement
 
 MAX_DELAY_S: Final = 10 * 366 * 86_400.0
@@ -46,6 +48,18 @@ def delay_ms(delay_s: float) -> int:
 def completion(inflight: str, tokens: list[int]) -> Command:
     """One HDEL for all messages that are done."""
     return ("HDEL", inflight, *tokens)
+
+
+def is_alone(token: int | str) -> bool:
+    """Whether this is the token of a suspect: below zero."""
+    return token != UNFENCED and int(token) < 0
+
+
+def acquittal(keys: QueueKeys, raw: bytes) -> Command:
+    """Sent beside the settlement of a message that ran alone: it did not kill its process."""
+    names = (keys.crashes, keys.crash_counts, keys.acquitted)
+    sha = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+    return script("acquit").command(names, sha, int(ACQUITTALS_KEPT_S * 1000))
 
 
 def rescheduling(keys: QueueKeys, inflight: str, token: int | str, unique: str, delay_s: float, raw: bytes) -> Command:
@@ -85,7 +99,8 @@ def _command(
         case Reschedule(delay_s=delay_s, raw=changed):
             return rescheduling(keys, inflight, token, unique, delay_s, changed)
         case Release():
-            return script("settle_release").command((inflight, keys.ready), token, raw)
+            home = keys.suspects if is_alone(token) else keys.ready
+            return script("settle_release").command((inflight, home), token, raw)
         case DeadLetter(reason=reason, details=details):
             header = _header(reason, details)
             keys_used = (inflight, keys.dead, keys.dead_records)

@@ -1,7 +1,8 @@
 """Wires: commands out, replies back, for asyncio. One deadline per round trip, never a hidden second try.
 
-Called by the registration, popper, producer, inspector and broker of this room. A connection whose call failed, timed
-out or was cancelled is closed, never used again: an unread reply would answer the next question.
+Made by wires.py, for one server or for the master behind sentinels; cluster.py has one for each node. A connection
+whose call failed, timed out or was cancelled is closed, never used again: an unread reply would answer the next one.
+When a server is lost, or says that it is no master, the idle connections to it are closed too: new ones ask again.
 A wire belongs to one event loop and must not cross a fork.
 """
 
@@ -14,13 +15,17 @@ from typing import Any, Final
 from hiredis import pack_command
 from redis.exceptions import NoScriptError, ResponseError
 
-from asyncq.broker.connection import AsyncLink, ConnectionSettings, async_connection
-from asyncq.broker.failures import CALL_ERRORS, NotSentError, ReplyLostError, translate
+from asyncq.broker.connection import AsyncLink, ConnectionSettings
+from asyncq.broker.failures import CALL_ERRORS, NotSentError, ReplyLostError, needs_reopening, translate
+from asyncq.broker.opening import open_async
 from asyncq.broker.scripts import Command, script_of
+from asyncq.broker.wire_door import Wire
+from asyncq.core.errors import BrokerError
 
 DEFAULT_CONNECTIONS: Final = 8
-_UNBLOCK_AGAIN_S: Final = 0.002
-_UNBLOCK_LONGEST_S: Final = 0.1
+UNBLOCK_AGAIN_S: Final = 0.002
+UNBLOCK_LONGEST_S: Final = 0.1
+_CLOSED: Final = "closed by this process"
 
 
 def pack(command: Command) -> bytes:
@@ -90,25 +95,38 @@ class AsyncWire:
                 out all the same.
             ReplyLostError: written, and the replies did not come, or not those of a script that had to be loaded.
         """
-        replies = await self._round_trip(commands)
+        replies = await self.round_trip(commands)
         again = unknown_scripts(replies)
         if again:
             try:
-                loaded = await self._round_trip(with_loading([commands[k] for k in again]))
+                loaded = await self.round_trip(with_loading([commands[k] for k in again]))
             except NotSentError as error:  # true of the scripts alone: the other commands were sent
                 raise ReplyLostError(f"a part may have been carried out: {error}") from error
             for k, reply in zip(again, loaded[1::2], strict=True):
                 replies[k] = reply
-        raise_first_error(replies, self._settings.address)
+        try:
+            raise_first_error(replies, self._settings.address)
+        except BrokerError:
+            if any(map(needs_reopening, replies)):
+                await self._drop_idle()
+            raise
         return replies
+
+    def line(self, client_name: str) -> BlockingLine:
+        """A line to the same Redis."""
+        return BlockingLine(self._settings, client_name)
 
     async def close(self) -> None:
         """Close the connections; those in use follow when their call ends. No Redis call."""
         self._closed = True
+        await self._drop_idle()
+
+    async def _drop_idle(self) -> None:
         while self._idle:
             await self._idle.pop().disconnect(nowait=True)
 
-    async def _round_trip(self, commands: Sequence[Command]) -> list[Any]:
+    async def round_trip(self, commands: Sequence[Command]) -> list[Any]:
+        """All commands and their replies, errors among them. Raises as `pipeline` when there are no replies."""
         packed = [pack(command) for command in commands]
         connection, sent = None, False
         try:
@@ -122,6 +140,7 @@ class AsyncWire:
             if connection is not None:
                 await connection.disconnect(nowait=True)
             if isinstance(error, CALL_ERRORS):
+                await self._drop_idle()
                 raise translate(error, self._settings.address, sent=sent) from error
             raise
         if self._closed:
@@ -144,13 +163,7 @@ class AsyncWire:
                 await connection.disconnect(nowait=True)
                 raise
             await connection.disconnect(nowait=True)
-        connection = async_connection(self._settings, self._client_name)
-        try:
-            await connection.connect()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        return connection
+        return await open_async(self._settings, self._client_name)
 
 
 class BlockingLine:
@@ -179,6 +192,12 @@ class BlockingLine:
 
         Raises as AsyncWire.pipeline; the connection is closed when anything but a reply ends the call.
         """
+        replies = await self.round_trip((command,), block_s)
+        raise_first_error(replies, self._settings.address)
+        return replies[0]
+
+    async def round_trip(self, commands: Sequence[Command], block_s: float) -> list[Any]:
+        """The same with what has to be said before; errors among the replies."""
         self._calling, self._sent = True, False
         self._call += 1
         try:
@@ -186,8 +205,8 @@ class BlockingLine:
                 connection = await self._connected()
                 limit.reschedule(asyncio.get_running_loop().time() + block_s + self._settings.reply_timeout_s)
                 self._sent = True
-                await connection.send_packed_command([pack(command)], check_health=False)
-                reply = await _read(connection)
+                await connection.send_packed_command([pack(command) for command in commands], check_health=False)
+                replies = [await _read(connection) for _ in commands]
         except BaseException as error:
             await self._drop()
             if isinstance(error, CALL_ERRORS):
@@ -195,21 +214,22 @@ class BlockingLine:
             raise
         finally:
             self._calling = False
-        raise_first_error((reply,), self._settings.address)
-        return reply
+        if any(map(needs_reopening, replies)):
+            await self._drop()
+        return replies
 
-    async def wake(self, commands: AsyncWire) -> None:
+    async def wake(self, commands: Wire) -> None:
         """End the running call; harmless when there is none. Usually 1 CLIENT UNBLOCK over `commands`.
 
         The request to block travels on another connection and may still be under way: asked until it is over. One
         that never arrives is over after its time-outs only, so the pauses double from 2 to 100 ms.
         """
-        this, pause_s = self._call, _UNBLOCK_AGAIN_S
+        this, pause_s = self._call, UNBLOCK_AGAIN_S
         while self._calling and self._call == this:
             if self._sent and await commands.call("CLIENT", "UNBLOCK", self._client_id):
                 return
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _UNBLOCK_LONGEST_S)
+            pause_s = min(2 * pause_s, UNBLOCK_LONGEST_S)
 
     async def close(self) -> None:
         """Close the connection for good; a running call, and every later one, fails. No Redis call."""
@@ -231,14 +251,14 @@ class BlockingLine:
 
     async def _opened(self) -> AsyncLink:
         """A new connection whose number at the server is known."""
-        connection = async_connection(self._settings, self._client_name)
+        if self._closed:
+            raise ConnectionError(_CLOSED)
+        connection = await open_async(self._settings, self._client_name)
         try:
-            if not self._closed:
-                await connection.connect()
-                await connection.send_packed_command([pack(("CLIENT", "ID"))], check_health=False)
-                self._client_id = await connection.read_response()
+            await connection.send_packed_command([pack(("CLIENT", "ID"))], check_health=False)
+            self._client_id = await connection.read_response()
             if self._closed:
-                raise ConnectionError("closed by this process")
+                raise ConnectionError(_CLOSED)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

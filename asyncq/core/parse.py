@@ -24,7 +24,15 @@ _SIZE: Final = re.compile(r"([0-9]+)\s*(B|KiB|MiB|GiB)?")
 _LONGEST_DAYS: Final = 3660
 _WHOLE: Final = re.compile(r"[0-9]+")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
-_URL_SCHEMES: Final = ("redis://", "rediss://", "unix://")
+_URL_SCHEMES: Final = (
+    "redis://",
+    "rediss://",
+    "unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +171,8 @@ NAMES: Final = Parser(f"queue names ({QUEUE_NAME_RULE}), separated by commas", _
 MODULE: Final = Parser(
     "a module name such as tasks, shop.tasks or shop.tasks:registry (no .py, no path)", _module, "MODULE"
 )
-REDIS_URL: Final = Parser("a URL such as redis://host:6379/0, rediss://... or unix:///...", _redis_url, "URL")
+REDIS_URL: Final = Parser(
+    "a URL such as redis://host:6379/0, rediss://..., unix:///..., redis+sentinel://... or redis+cluster://...",
+    _redis_url,
+    "URL",
+)

@@ -9,10 +9,14 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-_SCHEME: Final = re.compile(r"['\"]?\w+://")
+_SCHEME: Final = re.compile(r"['\"]?[\w+]+://")
 _ARGUMENT: Final = re.compile(r"([?&])([^=&]+)(=[^&]*)?")
 # "redis://user:password" where a port belongs: somebody forgot @host.
 _NO_PORT: Final = re.compile(r"(://)[^/?#@\[]*:(?!\d*(?:[/?#]|$))[^/?#]*")
+# Where several addresses may stand: all of them are host:port, or one is no address.
+_SPREAD: Final = re.compile(r"(['\"]?\w+\+\w+://)([^/?#]*)(.*)", re.DOTALL)
+_HOST: Final = r"(?:\*\*\*@)?(?:\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):\d{1,5}"
+_HOSTS: Final = re.compile(rf"{_HOST}(?:,{_HOST})*['\"]?")
 
 
 def redact(text: str) -> str:
@@ -24,7 +28,12 @@ def redact(text: str) -> str:
     if "@" in text:
         scheme = _SCHEME.match(text)
         text = (scheme[0] if scheme else "") + "***@" + text.rpartition("@")[2]
-    return _ARGUMENT.sub(_argument, _NO_PORT.sub(r"\1***", text))
+    spread = _SPREAD.fullmatch(text)
+    if spread is None:
+        text = _NO_PORT.sub(r"\1***", text)
+    elif not _HOSTS.fullmatch(spread[2]):
+        text = f"{spread[1]}***{spread[3]}"
+    return _ARGUMENT.sub(_argument, text)
 
 
 def _argument(found: re.Match[str]) -> str:

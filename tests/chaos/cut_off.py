@@ -23,10 +23,11 @@ def host_without_network(scale: Scale) -> Verdict:
             url=f"redis://{cable.near}:{rig.server.port}", wrapper=cable.wrapper,
         )  # fmt: skip
         rig.registered(there)
-        rig.enqueue(10, shortest_s=1, longest_s=2)
+        rig.enqueue(10, shortest_s=2, longest_s=3)
         wait_until(lambda: rig.started(10), what="the other host runs them")
         here = rig.fleet("--procs", "1", "--lease", f"{lease_s}").ready()
         rig.note_kill(there.pid)
+        held = rig.faults[-1].count
         cut_at = time.time()
         cable.cut()
         there.process.kill()
@@ -40,7 +41,8 @@ def host_without_network(scale: Scale) -> Verdict:
     verdict.figures |= {"lease_s": lease_s, "reaped_s": round(max(reaped, default=0), 2), "limit_s": limit_s}
     verdict.check(verdict.figures["recovery_worst_s"] <= limit_s, f"not recovered within {limit_s} s")
     verdict.check(len(reaped) == 1, f"expected one reap, found {reaped}")
-    verdict.check(verdict.figures["duplicates"] == 10, "expected the ten of the lost host to run again, and no other")
+    verdict.check(held > 0, "the other host had ended everything before it was lost")
+    verdict.check(verdict.figures["duplicates"] == held, f"expected the {held} of the lost host to run again, no other")
     return verdict
 
 
@@ -73,15 +75,16 @@ def _whole_tree(scale: Scale) -> Verdict:
     lease_s, count = scale.pick(1, 15), 8
     with Rig(scale, "T6 tree") as rig:
         there = rig.fleet("--procs", "1", "--per-proc", f"{count}", "--lease", f"{lease_s}").ready()
-        rig.enqueue(count, shortest_s=0.5, longest_s=1)
+        rig.enqueue(count, shortest_s=1.5, longest_s=2)
         wait_until(lambda: rig.started(count), what="it runs them")
         here = rig.fleet("--procs", "1", "--lease", f"{lease_s}").ready()
         pids = there.pids()
         rig.stand_still(*pids)
+        held = sum(len(rig.held(pid)) for pid in pids)
         wait_until(lambda: rig.done(count), lease_s + OBSERVED_S + 10, "the other fleet runs them")
         rig.go_on(*reversed(pids))
         wait_until(lambda: there.log.events("lease lost"), 20, "the late one notices")
-        wait_until(lambda: _late(there.page()) >= count, 10, "the late settlements are counted")
+        wait_until(lambda: _late(there.page()) >= held, 10, "the late settlements are counted")
         late = _late(there.page())
         rig.enqueue(50)
         wait_until(rig.finished, 20, "it works again")
@@ -89,7 +92,7 @@ def _whole_tree(scale: Scale) -> Verdict:
         here.stop()
         verdict = rig.verdict()
     verdict.figures["late_refused"] = late
-    verdict.check(late == count, f"{late} late settlements counted, expected {count}")
+    verdict.check(0 < late == held, f"{late} late settlements counted, expected {held}")
     return verdict
 
 

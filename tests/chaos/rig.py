@@ -172,10 +172,10 @@ class Rig:
         for pid in pids:
             if look:
                 wait_until(lambda pid=pid: state_of(pid) in STANDING, what=f"{pid} stands still")
-            held = self._held(pid) if look else []
+            held = self.held(pid) if look else []
             self.faults.append(Fault("kill", pid, time.time(), frozenset(held) if look else None, len(held)))
 
-    def _held(self, pid: int) -> list[str]:
+    def held(self, pid: int) -> list[str]:
         """Ids that Redis has under a process that stands still, all it had sent carried out."""
         client = self.server.client
         client.ping()  # what lay in the socket of the process before is carried out before or beside this

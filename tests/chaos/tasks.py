@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from asyncq import task
@@ -96,3 +97,17 @@ def _allocate_without_limit() -> None:
     libc.malloc.argtypes = [ctypes.c_size_t]
     while True:
         ctypes.memset(libc.malloc(1 << 26), 1, 1 << 20)
+
+
+@dataclass
+class Numbered:
+    """What the task `typed` takes."""
+
+    n: int
+
+
+@task("typed")
+async def typed(payload: Numbered) -> None:
+    """Its payload is checked before it runs."""
+    write("S", {"n": payload.n})
+    write("D", {"n": payload.n})

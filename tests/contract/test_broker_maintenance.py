@@ -8,7 +8,7 @@ import redis
 
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
-from asyncq.core.doors import Batch, Registered
+from asyncq.core.doors import Batch, Reaped, Registered
 from asyncq.core.settlement import COMPLETE, RELEASE, DeadLetter, Reschedule
 from tests.contract.conftest import Register
 from tests.support.lua import keyspace, redis_ms
@@ -46,7 +46,7 @@ async def test_reaping_is_refused_when_the_lease_lives_or_nobody_knows_it(
     assert await broker.reap("q", registration.wid, forced=False) is None
     assert await broker.reap("q", "nobody:1:0", forced=True) is None
     raw_redis.delete(KEYS.lease(registration.wid))
-    assert await broker.reap("q", registration.wid, forced=False) == 1
+    assert await broker.reap("q", registration.wid, forced=False) == Reaped(1)
     assert raw_redis.lrange("q", 0, -1) == [b"a"]
 
 

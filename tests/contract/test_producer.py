@@ -11,7 +11,8 @@ import redis
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.producer import Producer
-from asyncq.broker.redis_sync import SyncProducer, SyncWire
+from asyncq.broker.redis_sync import SyncProducer
+from asyncq.broker.sync_wire import OneSyncWire
 from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError, ConfigurationError, OutcomeUnknownError
 from tests.support.proxy import FaultyProxy
 
@@ -176,7 +177,7 @@ def test_threads_push_side_by_side_when_they_share_a_producer(
 def test_child_opens_its_own_connection_when_the_process_forks(
     raw_redis: redis.Redis, settings: ConnectionSettings
 ) -> None:
-    wire = SyncWire(settings, "forking")
+    wire = OneSyncWire(settings, "forking")
     ours = wire.call("CLIENT", "ID")
     pid = os.fork()
     if pid == 0:

@@ -9,7 +9,7 @@ import redis
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
-from asyncq.core.doors import Batch
+from asyncq.core.doors import Batch, Reaped
 from asyncq.core.errors import BrokerUnavailableError
 from tests.contract.conftest import Register
 from tests.support.lua import keyspace
@@ -179,7 +179,7 @@ async def test_tombstone_catches_what_lands_later_when_a_wait_was_cut_off(
     await registration.withdraw()
     raw_redis.rpush(KEYS.inbox(registration.wid), "ghost")  # a connection that Redis still believed in
     assert [row.wid for row in await broker.registered("q")] == [registration.wid]
-    assert await broker.reap("q", registration.wid, forced=False) == 1
+    assert await broker.reap("q", registration.wid, forced=False) == Reaped(1)
     assert raw_redis.lrange("q", 0, -1) == [b"ghost"]
 
 
@@ -192,5 +192,5 @@ async def test_tombstone_catches_what_lands_later_when_it_left_in_the_middle_of_
     await registration.withdraw()
     raw_redis.rpush("q", "a")
     assert await bell is True
-    assert await broker.reap("q", registration.wid, forced=False) == 1
+    assert await broker.reap("q", registration.wid, forced=False) == Reaped(1)
     assert raw_redis.lrange("q", 0, -1) == [b"a"]

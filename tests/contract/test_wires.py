@@ -7,7 +7,7 @@ import redis
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.failures import ReplyLostError
-from asyncq.broker.redis_sync import SyncWire
+from asyncq.broker.sync_wire import OneSyncWire
 from asyncq.broker.wire import AsyncWire, BlockingLine
 from tests.support.proxy import FaultyProxy
 from tests.support.states import until
@@ -32,7 +32,7 @@ async def test_connection_closes_when_its_call_ends_after_the_wire_was_closed(
 async def test_connection_of_a_thread_closes_when_its_call_ends_after_the_wire_was_closed(
     raw_redis: redis.Redis, settings: ConnectionSettings
 ) -> None:
-    wire = SyncWire(settings, "role")
+    wire = OneSyncWire(settings, "role")
     call = asyncio.ensure_future(asyncio.to_thread(wire.call, "BLPOP", "list", 3))
     await until(lambda: connected(raw_redis, "b") == 1)
     wire.close()

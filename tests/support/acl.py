@@ -30,12 +30,24 @@ def commands_of(user: str) -> set[str]:
     return {rule[1:] for rule in documented()[user] if rule.startswith("+")}
 
 
-def make_users(admin: redis.Redis, *queues: str) -> None:
-    """Make the page's users for these queues instead of the page's one, all with PASSWORD."""
+@cache
+def besides(place: str) -> Rules:
+    """What the page gives every user of a `cluster`, or of servers behind `sentinels`, besides."""
+    (line,) = re.findall(rf"^- {place}: give every user (.*?)[.;:]$", PAGE.read_text(), re.MULTILINE | re.IGNORECASE)
+    return tuple(re.findall(r"`'?(\+[\w|-]+)'?`", line))
+
+
+def make_users(admin: redis.Redis, *queues: str, place: str = "") -> None:
+    """Make the page's users for these queues instead of the page's one, all with PASSWORD.
+
+    Args:
+        place: One of those that `besides` knows.
+    """
     version = tuple(int(part) for part in admin.info("server")["redis_version"].split(".")[:2])
     newer = ["+client|setinfo"] if version >= (7, 2) else []  # as the page says
+    more = besides(place) if place else ()
     for user, rules in documented().items():
-        admin.execute_command("ACL", "SETUSER", user, "reset", *_for_queues(rules, queues), *newer)
+        admin.execute_command("ACL", "SETUSER", user, "reset", *_for_queues(rules, queues), *newer, *more)
 
 
 def _for_queues(rules: Rules, queues: tuple[str, ...]) -> list[str]:

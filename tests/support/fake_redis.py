@@ -14,6 +14,7 @@ import pytest
 
 from asyncq.broker import connection
 from asyncq.broker.connection import ConnectionSettings
+from tests.support.again import once_more
 
 ADDRESS = "redis://fake.test:1/0"  # nothing is looked up and nothing connected
 
@@ -24,7 +25,7 @@ SHA1HEX = "its Lua has no redis.sha1hex"
 FULL = "it knows no maxmemory"
 STATISTICS = "it counts no commands"
 
-_FIXTURE = type(pytest.fixture(lambda: None))
+on_fake = once_more
 
 
 class FakeAsyncLink(fakeredis.FakeAsyncRedisConnection):
@@ -75,23 +76,3 @@ class FakeRedisServer:
         links: dict[ModuleType, type] = {connection.async_redis: FakeAsyncLink, connection.sync_redis: FakeSyncLink}
         for module, link in links.items():
             monkeypatch.setattr(module, "Connection", partial(link, server=self._server))
-
-
-def on_fake(module: ModuleType, real_only: dict[str, str] | None = None, prefix: str = "") -> dict[str, object]:
-    """The tests and fixtures of a module, to be judged on fakeredis, too: `globals().update(on_fake(test_inspector))`.
-
-    Args:
-        real_only: Tests that fakeredis cannot judge, and why; names that do not exist are refused.
-        prefix: Stands in the tests' names here, so that those of several modules find room in one.
-    """
-    left_out = real_only or {}
-    missing = sorted(set(left_out) - set(vars(module)))
-    assert not missing, f"{module.__name__} has no {missing}"
-    found: dict[str, object] = {}
-    for name, value in vars(module).items():
-        if name.startswith("test_"):
-            if name not in left_out:
-                found[name.replace("test_", f"test_{prefix}_" if prefix else "test_", 1)] = value
-        elif isinstance(value, _FIXTURE):
-            found[name] = value
-    return found

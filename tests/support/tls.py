@@ -3,7 +3,6 @@
 Used through the fixture `tls`. The port is switched on at run time, over the unix socket that the launcher made.
 """
 
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +13,8 @@ import redis
 import trustme
 
 from asyncq.broker import embedded
+from tests.support.nodes import HOST, free_port
 
-HOST = "127.0.0.1"
 OTHER_HOST = "localhost"  # the same machine; the certificate does not name it
 
 
@@ -88,9 +87,3 @@ class TlsServer:
     def ask_for_certificates(self, wanted: bool) -> None:
         """Whether clients must show a certificate."""
         self.admin.config_set("tls-auth-clients", "yes" if wanted else "no")
-
-
-def free_port() -> int:
-    """A port on which nobody listened a moment ago."""
-    with socket.create_server((HOST, 0)) as listening:
-        return int(listening.getsockname()[1])

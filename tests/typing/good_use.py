@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypedDict, assert_type
 
 import msgspec
@@ -49,6 +50,22 @@ async def track(event: Event) -> int:
     return len(event.name)
 
 
+def is_busy(error: BaseException) -> bool:
+    return "busy" in str(error)
+
+
+@task(
+    "ship",
+    retry_by_error={
+        KeyError: None,
+        ConnectionError: RetryPolicy(base_s=30, max_attempts=10),
+        is_busy: RetryPolicy(cap_s=5),
+        lambda error: isinstance(error, OSError) and error.errno == 28: None,
+    },
+)
+async def ship(event: Event) -> None: ...
+
+
 @task("row")
 async def row(payload: Row) -> None:
     raise Retry(delay_s=5)
@@ -77,6 +94,7 @@ def sell(payload: Order, attempt: Attempt) -> float:
 
 
 assert_type(track, Task[Event, int])
+assert_type(ship, Task[Event, None])
 assert_type(row, Task[Row, None])
 assert_type(order, Task[Order, str])
 assert_type(user, Task[User, bool])
@@ -88,6 +106,7 @@ async def produce() -> None:
     assert_type(await track.enqueue(Event("a")), Handle)
     assert_type(await track.using(delay_s=60, queue="bulk").enqueue(Event("a")), Handle)
     assert_type(await track.using(headers={"traceparent": "00"}).enqueue_many([Event("a"), Event("b")]), list[Handle])
+    assert_type(await track.using(eta=datetime.now(UTC)).enqueue(Event("a")), Handle)
     assert_type(await row.enqueue({"name": "a"}), Handle)
     assert_type(await order.enqueue(Order("a")), Handle)
     assert_type(await user.enqueue(User(name="a")), Handle)

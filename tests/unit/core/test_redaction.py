@@ -26,6 +26,18 @@ from asyncq.core.redaction import redact
         ("redis://host?p%61ssword=secret", "redis://host?p%61ssword=***"),
         ("redis://host?PASSWORD=secret", "redis://host?PASSWORD=***"),
         ("redis://host?pass=secret", "redis://host?pass=***"),
+        ("redis+sentinel://user:se:cret@a:1,b:2/main/1", "redis+sentinel://***@a:1,b:2/main/1"),
+        ("rediss+sentinel://u:se/cr,et@a:1/main", "rediss+sentinel://***@a:1/main"),
+        (
+            "redis+sentinel://a:1,b:2/main?sentinel_username=u&sentinel_password=secret&ssl_ca_certs=c",
+            "redis+sentinel://a:1,b:2/main?sentinel_username=u&sentinel_password=***&ssl_ca_certs=c",
+        ),
+        ("redis+cluster://a:1,[::1]:2", "redis+cluster://a:1,[::1]:2"),
+        ("'redis+cluster://:secret@a:1,b:2'", "'redis+cluster://***@a:1,b:2'"),
+        ("redis+cluster://user:secret", "redis+cluster://***"),
+        ("redis+cluster://user:12,secret", "redis+cluster://***"),
+        ("redis+sentinel://user:1,secret/main", "redis+sentinel://***/main"),
+        ("redis://user:12,secret", "redis://***"),
     ],
 )
 def test_credentials_are_replaced_and_nothing_else(text: str, shown: str) -> None:

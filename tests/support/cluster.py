@@ -1,0 +1,97 @@
+"""A cluster of three masters, made of plain server processes by commands of our own.
+
+Used through the fixture `cluster`, which lives as long as the session, and `own_cluster`, which a test may damage. A
+node that is gone takes only its own slots with it, so that what the others do then can be seen.
+"""
+
+from types import TracebackType
+from typing import Self
+
+import redis
+from redis.crc import key_slot
+
+from tests.support.cluster_client import ClusterClient
+from tests.support.nodes import HOST, Node, Nodes
+from tests.support.states import wait_until
+
+SLOTS = 16384
+COUNT = 3
+_CONFIG = {
+    "save": '""',
+    "appendonly": "no",
+    "cluster-enabled": "yes",
+    "cluster-node-timeout": "2000",
+    "cluster-require-full-coverage": "no",
+    "loglevel": "warning",
+}
+
+
+class Cluster:
+    """Three masters that know each other and serve all slots; on exit from the `with` they are gone.
+
+    Attributes:
+        nodes: The masters.
+        client: Looks at all of them, as long as no slot moves.
+    """
+
+    def __init__(self, binary: str) -> None:
+        self._nodes = Nodes(binary)
+        self.nodes: list[Node] = []
+        self.client: redis.Redis = ClusterClient([], int)
+
+    def __enter__(self) -> Self:
+        for k in range(COUNT):
+            self.nodes.append(self._nodes.start(f"node-{k}", {**_CONFIG, "cluster-config-file": f"nodes-{k}.conf"}))
+        for node in self.nodes:
+            node.wait_ready()
+        bounds = [SLOTS * k // COUNT for k in range(COUNT + 1)]
+        for k, node in enumerate(self.nodes):
+            node.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", k + 1)
+            node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[k], bounds[k + 1] - 1)
+        for node in self.nodes[1:]:
+            self.nodes[0].client.execute_command("CLUSTER", "MEET", HOST, node.port)
+        wait_until(lambda: all(map(self._is_whole, self.nodes)), timeout_s=30.0, what="the cluster is whole")
+        self.client = ClusterClient(
+            [node.client for node in self.nodes], lambda slot: sum(slot >= bound for bound in bounds[1:])
+        )
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._nodes.__exit__(kind, error, trace)
+
+    @staticmethod
+    def _is_whole(node: Node) -> bool:
+        """Whether a node is ready to serve, and knows who serves every slot."""
+        info = node.client.execute_command("CLUSTER", "INFO")
+        text = info if isinstance(info, str) else str(info)
+        return "ok" in text.partition("cluster_state")[2][:12] and len(_slots(node)) == COUNT
+
+    def owner(self, key: str) -> Node:
+        """Who serves this key now, as all nodes that answer see it."""
+        return self.node_of_slot(key_slot(key.encode()))
+
+    def node_of_slot(self, slot: int) -> Node:
+        ports = {port for first, last, port in _slots(self.nodes[0]) if first <= slot <= last}
+        (node,) = (node for node in self.nodes if node.port in ports)
+        return node
+
+    @property
+    def url(self) -> str:
+        """Names two of the nodes."""
+        return self.url_of()
+
+    def url_of(self, user: str = "", password: str = "") -> str:
+        """The same for one user."""
+        credentials = f"{user}:{password}@" if user else ""
+        return f"redis+cluster://{credentials}{','.join(f'{HOST}:{node.port}' for node in self.nodes[:2])}"
+
+
+def _slots(node: Node) -> list[tuple[int, int, int]]:
+    """(first, last, port of the master) of each range, as this node sees it."""
+    rows = redis.Connection(HOST, node.port)
+    try:
+        rows.connect()
+        rows.send_command("CLUSTER", "SLOTS")
+        return [(first, last, master[1]) for first, last, master, *_ in rows.read_response()]
+    finally:
+        rows.disconnect()
