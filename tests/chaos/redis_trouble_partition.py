@@ -17,7 +17,9 @@ LEASE_S = 2.0
 REAPED_S = 9.0
 
 
-@case("T38", "a host is cut off for five leases with --on-lease-lost cancel: no message runs on two hosts at any instant")
+@case(
+    "T38", "a host is cut off for five leases with --on-lease-lost cancel: no message runs on two hosts at any instant"
+)
 def partition(scale: Scale) -> Verdict:
     flags = ("--lease", f"{LEASE_S:g}", "--on-lease-lost", "cancel", "--per-proc", "20")
     with proxied(scale, "T38") as (rig, proxy):
