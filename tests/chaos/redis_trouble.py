@@ -3,6 +3,7 @@
 A worker neither dies nor goes deaf: after every fault each process that was there before still takes its share.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -46,6 +47,13 @@ def meanwhile(step: Callable[[], object], every_s: float) -> Iterator[None]:
         thread.join()
     if failures:
         raise failures[0]
+
+
+def push_mixed(rig: Rig, each: int) -> list[str]:
+    """Some that are retried, so many, and some that have expired, so many, in between. Ids of the latter."""
+    expired = [json.dumps({**json.loads(rig.message()), "expires_at": 1.0}).encode() for _ in range(each)]
+    rig.push((rig.message("flaky", failures=1) for _ in range(each)), front=True)
+    return rig.push(expired, front=True)
 
 
 def drained(rig: Rig, within_s: float) -> Verdict:

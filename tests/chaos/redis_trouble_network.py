@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from asyncq import SyncClient
 from asyncq.core.envelope import Envelope
 from asyncq.core.errors import BrokerError
-from tests.chaos.redis_trouble import AWAKE_S, drained, ended, fleet_of, hearing
+from tests.chaos.redis_trouble import AWAKE_S, drained, ended, fleet_of, hearing, push_mixed
 from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.proxy_process import ProxyProcess
@@ -69,13 +69,6 @@ def half_open_commands(scale: Scale) -> Verdict:
             verdict.check(holes > 0, "no connection was made half-open")
         verdict.add(ended(rig, fleet, within_s=120))
     return verdict
-
-
-def push_mixed(rig: Rig, each: int) -> list[str]:
-    """Some that are retried, so many, and some that have expired, so many, in between. Ids of the latter."""
-    expired = [json.dumps({**json.loads(rig.message()), "expires_at": 1.0}).encode() for _ in range(each)]
-    rig.push((rig.message("flaky", failures=1) for _ in range(each)), front=True)
-    return rig.push(expired, front=True)
 
 
 def many_faults(scale: Scale, name: str, messages: int, *toxics: Toxic, kind: str, longest_s: float = 0.02) -> Verdict:
