@@ -102,7 +102,7 @@ def snapshots_only(scale: Scale) -> Verdict:
         wait_until(lambda: rig.done(scale.pick(1_500, 5_000)))
         rig.server.kill()
         rig.server.start()
-        verdict = drained(rig, 60)
+        verdict = drained(rig, 15)
         verdict.add(hearing(rig, fleet))
         said = [event["finding"] for event in fleet.log.events("what redis can lose")]
         died, code = fleet.log.events("child died"), fleet.stop()
