@@ -102,7 +102,7 @@ def requests_late(scale: Scale) -> Verdict:
         way="up",
         marker=b"EVALSHA",
         share=scale.pick(0.1, 0.01),
-        limit=scale.pick(3, None),
+        limit=scale.pick(3, 40),  # each stands a worker still for 5 s
         delay_s=LATE_S,
         jitter_s=2.0,
     )
