@@ -1,14 +1,16 @@
-"""Another machine, as far as one machine can play it: a host name, a network and process numbers of its own.
+"""Another machine, as far as one machine can play it: a host name, a network, process numbers, memory of its own.
 
-Needs root on Linux. Used by the cases in which a host is lost.
+Needs root on Linux. Used by the cases in which a host is lost or its memory is.
 """
 
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.chaos.verdict import NotRun
+from tests.support.states import wait_until
 
 HOST_NAME = "another-host"
 # Of the benchmarking range of RFC 2544: no real network uses it.
@@ -62,6 +64,25 @@ def cable(name: str) -> Iterator[Cable]:
         yield Cable(name, NEAR, named(inside))
     finally:
         _run("ip", "netns", "del", name)
+
+
+@contextmanager
+def memory_limit(name: str, limit_bytes: int) -> Iterator[str]:
+    """A control group that ends the process which takes more memory; its folder, "" where we cannot make one."""
+    new = Path("/sys/fs/cgroup")
+    old = new / "memory"
+    folder, limit = (old / name, "memory.limit_in_bytes") if old.is_dir() else (new / name, "memory.max")
+    try:
+        folder.mkdir()
+        (folder / limit).write_text(str(limit_bytes))
+    except OSError:
+        yield ""
+        return
+    try:
+        yield str(folder)
+    finally:
+        wait_until(lambda: not (folder / "cgroup.procs").read_text().strip(), 10, "nobody is left in the group")
+        folder.rmdir()
 
 
 def _run(*command: str) -> None:

@@ -44,6 +44,7 @@ class Fault:
         at: Wall clock, just before.
         held: Ids that Redis had under the process when it was killed; None if nobody could look.
         count: How many messages those were: two may have the same id.
+        stuck_at: Since then the process wrote nothing to Redis any more; None if it worked until the end.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Fault:
     at: float
     held: frozenset[str] | None = None
     count: int = 0
+    stuck_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ def _hits(faults: Sequence[Fault], window_s: float) -> dict[int, list[tuple[Faul
     """Pid -> its faults, each with the moment from which on an end proves nothing."""
     found: dict[int, list[tuple[Fault, float]]] = defaultdict(list)
     for fault in faults:
-        found[fault.pid].append((fault, fault.at - window_s))
+        until = fault.at if fault.stuck_at is None else fault.stuck_at
+        found[fault.pid].append((fault, until - window_s))
     return found
 
 

@@ -30,6 +30,7 @@ from tests.support.supervised import alive
 QUEUE = "task_queue"
 APP = "tests.chaos.tasks"
 BULK = 1000
+NO_MESSAGES = (":due", ":crashes:counts")
 
 
 def holds_within(state: Callable[[], Any], timeout_s: float) -> bool:
@@ -54,6 +55,7 @@ class Rig:
         enqueued: Ids that Redis accepted.
         faults: What was done to processes.
         record: What the tasks wrote.
+        env: Of processes that are started from now on.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Rig:
         self.enqueued: set[str] = set()
         self.faults: list[Fault] = []
         self.running: list[Running] = []
+        self.env = {"CHAOS_RECORD": str(self.folder / "record")}
         self._next = 0
 
     def __enter__(self) -> Self:
@@ -102,18 +105,15 @@ class Rig:
     def fleet(self, *flags: str, url: str = "", app: str = APP, **more: Any) -> Fleet:
         """Start `asyncq supervise`; a port is chosen by the system. `url` may be that of a proxy."""
         arguments = ["supervise", "--metrics-port", "0", *self._arguments(flags, url, app)]
-        return self._run(Fleet(f"fleet{len(self.running)}", arguments, self.folder, self._env(), **more))
+        return self._run(Fleet(f"fleet{len(self.running)}", arguments, self.folder, self.env, **more))
 
     def worker(self, *flags: str, url: str = "", app: str = APP, **more: Any) -> Worker:
         """Start `asyncq worker`, which nobody supervises."""
         arguments = ["worker", *self._arguments(flags, url, app)]
-        return self._run(Worker(f"worker{len(self.running)}", arguments, self.folder, self._env(), **more))
+        return self._run(Worker(f"worker{len(self.running)}", arguments, self.folder, self.env, **more))
 
     def _arguments(self, flags: Sequence[str], url: str, app: str) -> list[str]:
         return ["--app", app, "--redis", url or self.server.url, *flags]
-
-    def _env(self) -> dict[str, str]:
-        return {"CHAOS_RECORD": str(self.folder / "record")}
 
     def registered(self, *workers: Worker) -> None:
         """Wait until each of them takes messages; nobody else says of a plain worker that it is ready."""
@@ -255,7 +255,7 @@ class Rig:
         client = self.server.client
         found = []
         for name in sorted(key.decode() for key in client.scan_iter(count=1000)):
-            if not name.endswith(":due"):
+            if not name.endswith(NO_MESSAGES):
                 values = _values(client, name)
                 if values:
                     found.append(oracle.stored(name, values))

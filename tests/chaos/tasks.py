@@ -86,17 +86,25 @@ async def poison(payload: dict[str, Any]) -> None:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "memory":
-            resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-            _allocate_without_limit()
+            _exhaust_memory()
 
 
-def _allocate_without_limit() -> None:
-    """What a C library does that does not check malloc: it writes to what it did not get."""
+def _exhaust_memory() -> None:
+    """Take memory until the kernel ends the process; where no control group limits it, a limit of its own does.
+
+    As a C library does it that does not check what malloc returns.
+    """
+    if group := os.environ.get("CHAOS_CGROUP"):
+        with open(f"{group}/cgroup.procs", "w") as file:
+            file.write(str(os.getpid()))
+    else:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
     while True:
-        ctypes.memset(libc.malloc(1 << 26), 1, 1 << 20)
+        libc.memset(libc.malloc(1 << 24), 1, 1 << 24)
 
 
 @dataclass

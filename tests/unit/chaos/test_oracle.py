@@ -110,6 +110,9 @@ class TestExcuses:
         assert [] == findings(TWICE, faults=(kill(5.15),)).problems()
         assert ["1"] == findings(TWICE, faults=(kill(5.3),)).unexplained
 
+    def test_what_ended_while_its_process_was_stuck_may_run_again(self) -> None:
+        assert [] == findings(TWICE, faults=(Fault("kill", PID, 5.9, stuck_at=5.15),)).problems()
+
     def test_a_process_that_stood_still_excuses_what_ran_in_it(self) -> None:
         late = ["S 1 5.0 10", "S 1 6.0 11", "D 1 6.1 11", "D 1 9.0 10"]
 
