@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from asyncq import SyncClient
 from asyncq.core.envelope import Envelope
 from asyncq.core.errors import BrokerError
+from tests.chaos import poison
 from tests.chaos.redis_trouble import AWAKE_S, drained, ended, fleet_of, hearing, push_mixed
 from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
@@ -191,6 +192,25 @@ def rough(scale: Scale) -> tuple[Toxic, ...]:
 @case("bar-proxy", "a proxy that cuts, delays, slices and half-opens: nothing lost, nothing run twice")
 def bar_proxy(scale: Scale) -> Verdict:
     return many_faults(scale, "bar-proxy", scale.pick(3_000, 30_000), *rough(scale), kind="latency")
+
+
+@case("poison-proxy", "poison behind the same proxy: exactly the poisons are dead letters, nothing is lost or stranded")
+def poison_proxy(scale: Scale) -> Verdict:
+    with proxied(scale, "poison-proxy") as (rig, proxy):
+        fleet = fleet_of(rig, "--lease", "3", url=proxy.url)
+        proxy.set(*rough(scale))
+        kinds = ("exit", "segv", "exit") * scale.pick(1, 5)
+        poisons = poison.mix(rig, scale.pick(1_500, 20_000), kinds, 0.02)
+        verdict = drained(rig, scale.pick(90, 170))
+        struck = proxy.struck()
+        proxy.set()
+        verdict.add(hearing(rig, fleet))
+        code = fleet.stop()
+        poison.note_deaths(rig, fleet, poisons)
+        verdict.add(poison.judged(rig, poisons))
+    verdict.check(code == 0, f"the supervisor's exit code is {code}")
+    verdict.figures["struck"] = struck
+    return verdict
 
 
 @case("bar-proxy-most", "at most once behind the same proxy: nothing run twice, nobody dies or goes deaf")
