@@ -209,7 +209,7 @@ class RedisRegistration:
 
     async def wait(self, timeout_s: float) -> bool:
         """Block until a message lands in our inbox; see the door. True at once when the next exchange has news."""
-        if self._gone or self._strays:
+        if self._gone or self._strays or self._compare or self._reconcile:
             return True
         timeout_s = max(timeout_s, SHORTEST_BLOCK_S)
         command = ("BLMOVE", self._keys.ready, self._inbox, "LEFT", "RIGHT", f"{timeout_s:.3f}")
