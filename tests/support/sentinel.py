@@ -32,9 +32,11 @@ class Sentinels:
         master.wait_ready()
         replica = self._nodes.start("replica", {**_SERVER, "replicaof": f"{HOST} {master.port}"})
         self.servers = [master, replica]
+        replica.wait_ready()
+        wait_until(self._is_synced, timeout_s=30.0, what="the replica has all")  # sentinels look at once, then rarely
         self.watchers = [self._watch(f"sentinel-{k}", master.port) for k in range(3)]
-        for node in (replica, *self.watchers):
-            node.wait_ready()
+        for watcher in self.watchers:
+            watcher.wait_ready()
         wait_until(self._is_whole, timeout_s=30.0, what="every sentinel knows the others and the replica")
         return self
 
@@ -51,8 +53,11 @@ class Sentinels:
 
     def _is_whole(self) -> bool:
         states = [watcher.client.sentinel_master(SERVICE) for watcher in self.watchers]
-        synced = self.servers[1].client.info("replication")["master_link_status"] == "up"
-        return synced and all(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2 for state in states)
+        return all(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2 for state in states)
+
+    def _is_synced(self) -> bool:
+        found: bool = self.servers[1].client.info("replication")["master_link_status"] == "up"
+        return found
 
     @property
     def master(self) -> Node:
