@@ -8,10 +8,12 @@ import pytest
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.failures import NotSentError
+from asyncq.broker.redis_sync import SyncProducer
 from asyncq.broker.wire import AsyncWire
 from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError
+from tests.support import acl
 from tests.support.nodes import HOST
-from tests.support.numbered import numbered
+from tests.support.numbered import message, numbered
 from tests.support.sentinel import Sentinels
 from tests.support.states import until
 
@@ -71,6 +73,26 @@ async def test_demoted_master_is_left_and_not_believed_again(sentinels: Sentinel
             await call
     await line.close()
     await wire.close()
+
+
+async def test_documented_users_are_enough_behind_sentinels(sentinels: Sentinels) -> None:
+    for server in sentinels.servers:
+        acl.make_users(server.client, "q", place="sentinels")
+    for watcher in sentinels.watchers:
+        acl.make_finder(watcher.client)
+    credentials = f"sentinel_username={acl.FINDER}&sentinel_password={acl.PASSWORD}"
+    url = sentinels.url.replace("://", f"://asyncq-worker:{acl.PASSWORD}@") + f"/0?{credentials}"
+    async with numbered(url) as work:
+        await work.push(10)
+        await until(lambda: len(work.ran) == 10)
+        sync = SyncProducer(ConnectionSettings(url))
+        sync.push("q", message(10))
+        sync.close()
+        await until(lambda: len(work.ran) == 11)
+    assert [node.client.acl_log() for node in (*sentinels.servers, *sentinels.watchers)] == [[]] * 5
+    with pytest.raises(BrokerRefusedError, match="invalid username-password pair") as caught:
+        await AsyncWire(ConnectionSettings(url.removesuffix(acl.PASSWORD) + "wrong"), "role").call("PING")
+    assert acl.PASSWORD not in str(caught.value)
 
 
 async def test_it_is_said_when_no_sentinel_answers_or_knows_the_service(sentinels: Sentinels) -> None:

@@ -17,14 +17,14 @@ from tests.support.states import wait_until
 
 SLOTS = 16384
 COUNT = 3
-_CONFIG = {
-    "save": '""',
-    "appendonly": "no",
-    "cluster-enabled": "yes",
-    "cluster-node-timeout": "2000",
-    "cluster-require-full-coverage": "no",
-    "loglevel": "warning",
-}
+_CONFIG = [
+    'save ""',
+    "appendonly no",
+    "cluster-enabled yes",
+    "cluster-node-timeout 2000",
+    "cluster-require-full-coverage no",
+    "loglevel warning",
+]
 
 
 class Cluster:
@@ -42,7 +42,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         for k in range(COUNT):
-            self.nodes.append(self._nodes.start(f"node-{k}", {**_CONFIG, "cluster-config-file": f"nodes-{k}.conf"}))
+            self.nodes.append(self._nodes.start(f"node-{k}", [*_CONFIG, f"cluster-config-file nodes-{k}.conf"]))
         for node in self.nodes:
             node.wait_ready()
         bounds = [SLOTS * k // COUNT for k in range(COUNT + 1)]

@@ -152,7 +152,7 @@ async def test_sentence_names_the_right_form_when_a_node_is_taken_for_the_whole(
 
 async def test_sentence_says_so_when_the_url_names_no_cluster(redis_server: str) -> None:
     with Nodes(redis_server) as nodes:
-        node = nodes.start("alone", {"save": '""'})
+        node = nodes.start("alone", ['save ""'])
         node.wait_ready()
         producer = Producer(ConnectionSettings(f"redis+cluster://{HOST}:{node.port}"))
         with pytest.raises(BrokerRefusedError, match="cluster support disabled"):
