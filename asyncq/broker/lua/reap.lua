@@ -10,6 +10,8 @@
 -- where it waits to be run alone. What dies alone is convicted: at once by a crash, else when its points suffice, for a
 -- kill may have come from outside. Each message that died alone and then lived (see acquit) proves that such kills
 -- happen and asks for one more of them, up to three. What lies in the inbox was never started.
+-- A suspect beside other messages did not run alone, whatever its token says: its take was carried out late, and so
+-- unseen. It goes back to the suspects, and only the death is counted.
 -- The tombstone stays in the register, so that what a cut-off connection of the dead moves into the inbox afterwards is
 -- found by reaping again; it is forgotten when its time has passed and nothing was left.
 -- Cost O(messages held * log crashes).
@@ -34,11 +36,12 @@ redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 local crashes = record_of_crashes(KEYS[7], KEYS[8], now, tonumber(ARGV[6]))
 
 local back, suspected, dead = {}, {}, {}
+local against = #running == 0 and points or 0
 for k = 1, #alone do
   local raw = alone[k]
   local deaths, evidence = 0, 0
-  if points > 0 then deaths, evidence = crashes.add(raw, points) end
-  if points > 0 and (points >= convicting or evidence >= needed) then
+  if points > 0 then deaths, evidence = crashes.add(raw, against) end
+  if against > 0 and (against >= convicting or evidence >= needed) then
     crashes.forget(raw)
     dead[#dead + 1] = ARGV[1] .. ':alone' .. k
     bury(KEYS[10], KEYS[11], dead[#dead], poison_header(raw, deaths), raw, tonumber(ARGV[7]), tonumber(ARGV[8]))
