@@ -1,4 +1,4 @@
-"""What becomes of suspects when replies are lost and requests come late: run alone, or back, and never accused unheard."""
+"""What becomes of suspects when replies are lost and requests come late: none is stranded, none accused unheard."""
 
 import pytest
 import redis
