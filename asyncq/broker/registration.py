@@ -67,6 +67,7 @@ class RedisRegistration:
         self._lease = keys.lease(wid)
         self._ledger = Ledger()
         self._strays: deque[tuple[int, bytes]] = deque()
+        self._unwanted: deque[tuple[int, bytes]] = deque()
         self._alone: tuple[int, bytes] | None = None
         self._gone = False
         self._compare = False
@@ -185,16 +186,19 @@ class RedisRegistration:
         return RegistrationLostError(sentence, late)
 
     async def _find_strays(self) -> None:
-        """Ask Redis what we hold. Cost: 1 HGETALL, and 1 HDEL if settled messages are still recorded."""
+        """Ask Redis what we hold. Cost: 1 HGETALL; 1 HDEL if settled messages are still recorded; 1 script per suspect.
+
+        Whatever fails is done by the next exchange: what Redis told once is in the ledger, and will not be told again.
+        """
         flat = await self._commands.call("HGETALL", self._inflight)
         recorded = {int(token): raw for token, raw in zip(flat[::2], flat[1::2], strict=True)}
         stray, settled = self._ledger.sort_out(recorded)
         for token in stray:
-            if is_alone(token):  # to be run alone, and we may not be: back to the suspects with it
-                await self._commands.call(*self._released(token, recorded[token]))
-                self._ledger.settle([token])
-            else:
-                self._strays.append((token, recorded[token]))
+            found = self._unwanted if is_alone(token) else self._strays
+            found.append((token, recorded[token]))
+        while self._unwanted:  # to be run alone, and we may not be: back to the suspects, however often a call fails
+            await self._commands.call(*self._released(*self._unwanted[0]))
+            self._ledger.settle([self._unwanted.popleft()[0]])
         if settled:
             await self._commands.call(*completion(self._inflight, settled))
         self._reconcile = False

@@ -90,6 +90,15 @@ def test_points_of_different_ends_add_up_when_it_dies_alone(raw_redis: redis.Red
     assert len(die(raw_redis, KILLED, {-1: b"a"})) == 3
 
 
+@pytest.mark.parametrize("blame", [LOST, KILLED, CRASHED])
+def test_nobody_is_convicted_when_others_were_in_flight_beside_the_suspect(
+    raw_redis: redis.Redis, blame: Blame
+) -> None:
+    for _ in range(5):
+        assert die(raw_redis, blame, {-1: b"a", 2: b"b"})[:2] in ([1, 1], [0, 2])
+    assert die(raw_redis, LOST, {-1: b"a"}) == [0, 1]  # the first point
+
+
 def test_a_kill_accuses_and_convicts_nobody_while_others_are_killed(raw_redis: redis.Redis) -> None:
     for _ in range(5):
         assert die(raw_redis, KILLED, {-1: b"a"}, storm=True) == [0, 1]

@@ -12,6 +12,8 @@
 -- where it waits to be run alone. What dies alone is convicted at once by a crash. A kill may have come from outside:
 -- the message is accused, and convicted when its points suffice and it died in calm: while workers are being killed no
 -- death proves anything. A kill is noted unless it convicts. What lies in the inbox was never started.
+-- A suspect beside other messages did not run alone, whatever its token says: its take was carried out late, and so
+-- unseen. It goes back to the suspects, and only the death is counted.
 -- The tombstone stays in the register, so that what a cut-off connection of the dead moves into the inbox afterwards is
 -- found by reaping again; it is forgotten when its time has passed and nothing was left.
 -- Cost O(messages held * log crashes).
@@ -32,15 +34,16 @@ redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
 local crashes = record_of_crashes(KEYS[8], KEYS[9], now, tonumber(ARGV[7]))
 
 local back, suspected, accused, dead = {}, {}, {}, {}
+local against = #running == 0 and points or 0
 for k = 1, #alone do
   local raw, deaths, evidence = alone[k], 0, 0
-  if points > 0 then deaths, evidence = crashes.add(raw, points) end
-  if points > 0 and (points >= convicting or (calm and evidence >= convicting)) then
+  if points > 0 then deaths, evidence = crashes.add(raw, against) end
+  if against > 0 and (against >= convicting or (calm and evidence >= convicting)) then
     crashes.forget(raw)
     dead[#dead + 1] = ARGV[1] .. ':alone' .. k
     bury(KEYS[11], KEYS[12], dead[#dead], poison_header(raw, deaths), raw, tonumber(ARGV[10]), tonumber(ARGV[11]))
   else
-    local into = points > 0 and accused or suspected
+    local into = against > 0 and accused or suspected
     into[#into + 1] = raw
   end
 end
