@@ -68,7 +68,7 @@ def build_family(version: str) -> Family:
 
 
 def _load(stats: QueueStats) -> int:
-    return stats.ready + stats.due + stats.in_flight
+    return stats.ready + stats.due + stats.in_flight + stats.suspects
 
 
 def _family(metric: Metric, values: Iterable[tuple[tuple[str, ...], float]]) -> Family:

@@ -23,6 +23,11 @@ class QueueKeys:
         payloads: Hash: the same id -> raw bytes.
         dead: Sorted set: dead letter id -> time of death (ms).
         dead_records: Hash: the same id -> header line, newline, raw bytes.
+        suspects: List of messages in flight at two deaths or more, to be run alone.
+        accused: List of those of them that died alone once, to be run alone when it is calm.
+        crashes: Sorted set: sha1 of a message's bytes -> when a process that ran it died last (ms).
+        crash_counts: Hash: the same sha1 -> "deaths points", see core.blame.
+        killed: String with a time to live: since when workers are being killed (ms).
         due: List that wakes promoters when something became due earlier than everything else.
     """
 
@@ -32,6 +37,11 @@ class QueueKeys:
     payloads: str
     dead: str
     dead_records: str
+    suspects: str
+    accused: str
+    crashes: str
+    crash_counts: str
+    killed: str
     due: str
     base: str
 
@@ -67,6 +77,11 @@ def queue_keys(queue: str) -> QueueKeys:
         payloads=f"{base}:scheduled:payloads",
         dead=f"{base}:dead",
         dead_records=f"{base}:dead:records",
+        suspects=f"{base}:suspects",
+        accused=f"{base}:accused",
+        crashes=f"{base}:crashes",
+        crash_counts=f"{base}:crashes:counts",
+        killed=f"{base}:killed",
         due=f"{base}:due",
         base=base,
     )

@@ -1,7 +1,8 @@
 """Ledger: which tokens an incarnation has given out, holds, or does not know the fate of. Pure bookkeeping.
 
 Called by the registration. Every take gets a token range that no other take ever gets; when a take's reply is lost its
-range stays open for the incarnation's life, because the request may be carried out late. Never speaks Redis.
+range stays open for the incarnation's life, because the request may be carried out late. A token below zero is that of
+a message that runs alone; the number itself comes from the same ranges. Never speaks Redis.
 """
 
 from __future__ import annotations
@@ -60,4 +61,4 @@ class Ledger:
         return stray, [token for token in unknown if token not in self.held]
 
     def _is_open(self, token: int) -> bool:
-        return any(token in tokens for tokens in self._open)
+        return any(abs(token) in tokens for tokens in self._open)

@@ -40,7 +40,7 @@ class Producer:
     async def send(self, pushes: Sequence[Push]) -> None:
         """Enqueue all messages of all pushes, one push after the other.
 
-        Cost: 1 RPUSH, or 1 script where messages are delayed or guarded, and 1 round trip per thousand messages.
+        Cost: 1 RPUSH, or 1 script where messages wait or are guarded, and 1 round trip per thousand messages.
 
         Raises:
             BrokerUnavailableError, BrokerRefusedError: surely nothing was enqueued.

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
 from asyncq.broker.failures import ReplyLostError
 from asyncq.broker.keys import QueueKeys, queue_keys
-from asyncq.broker.scripts import Command, script
+from asyncq.broker.scripts import Argument, Command, script
 from asyncq.broker.settling import delay_ms
 from asyncq.core.backoff import Backoff
 from asyncq.core.errors import BrokerError, BrokerUnavailableError, OutcomeUnknownError
@@ -21,6 +22,8 @@ from asyncq.core.errors import BrokerError, BrokerUnavailableError, OutcomeUnkno
 PUSH_CHUNK: Final = 1000
 GUARD_MS: Final = 600_000
 SAFE_TRIES: Final = 3
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,26 @@ class Push:
     Attributes:
         queue: Where they go.
         raws: Their bytes.
-        delay_s: Seconds until they are ready; 0 = at once.
+        whens: One per message, as `when` makes it; empty = all at once.
         ids: One per message when none may be enqueued twice; empty for a plain push.
     """
 
     queue: str
     raws: Sequence[bytes]
-    delay_s: float = 0.0
+    whens: Sequence[str] = ()
     ids: Sequence[str] = ()
+
+
+def when(delay_s: float = 0.0, eta: datetime | None = None) -> str:
+    """When a message is to be ready, as the script reads it; the producer's own clock has no part in it.
+
+    Args:
+        delay_s: Seconds from now on Redis' clock; 0 = at once.
+        eta: At this time on Redis' clock, never earlier: a part of a millisecond counts as a whole one.
+    """
+    if eta is None:
+        return f"+{delay_ms(delay_s)}"
+    return str(-((_EPOCH - eta) // timedelta(milliseconds=1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +78,17 @@ def chunks(push: Push) -> Iterator[Chunk]:
     Raises:
         ConfigurationError: the queue's name is not legal.
     """
-    keys = queue_keys(push.queue)
-    scripted = bool(push.ids) or push.delay_s > 0
+    keys, scripted = queue_keys(push.queue), bool(push.whens or push.ids)
+    mark = os.urandom(8).hex() if scripted else ""
     for start in range(0, len(push.raws), PUSH_CHUNK):
-        raws, ids = push.raws[start : start + PUSH_CHUNK], push.ids[start : start + PUSH_CHUNK]
-        command = _script(keys, raws, ids, push.delay_s) if scripted else _rpush(keys, raws)
+        part = slice(start, start + PUSH_CHUNK)
+        raws, whens, ids = push.raws[part], push.whens[part], push.ids[part]
+        if scripted:
+            # Two equal messages that wait stay two; those due at the same time come up in the order of these names.
+            uniques = [f"{mark}:{number:09}" for number in range(start, start + len(raws))]
+            command = _script(keys, uniques, whens, raws, ids)
+        else:
+            command = _rpush(keys, raws)
         yield Chunk(command, push.queue, len(raws), bool(push.ids))
 
 
@@ -75,12 +96,15 @@ def _rpush(keys: QueueKeys, raws: Sequence[bytes]) -> Command:
     return ("RPUSH", keys.ready, *raws)
 
 
-def _script(keys: QueueKeys, raws: Sequence[bytes], ids: Sequence[str], delay_s: float) -> Command:
+def _script(
+    keys: QueueKeys, uniques: Sequence[str], whens: Sequence[str], raws: Sequence[bytes], ids: Sequence[str]
+) -> Command:
     guards = tuple(keys.enqueued(message_id) for message_id in ids)
-    mark = os.urandom(8).hex()  # two equal messages that wait stay two
-    messages = [part for k, raw in enumerate(raws) for part in (f"{mark}:{k}", raw)]
     named = (keys.ready, keys.scheduled, keys.payloads, keys.due, *guards)
-    return script("enqueue").command(named, delay_ms(delay_s), GUARD_MS, *messages)
+    messages: list[Argument] = []
+    for each in zip(uniques, whens or [when()] * len(raws), raws, strict=True):
+        messages += each
+    return script("enqueue").command(named, GUARD_MS, *messages)
 
 
 class Tries:

@@ -6,6 +6,7 @@ Never sends anything.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,6 +49,17 @@ def completion(inflight: str, tokens: list[int]) -> Command:
     return ("HDEL", inflight, *tokens)
 
 
+def is_alone(token: int | str) -> bool:
+    """Whether this is the token of a suspect: below zero."""
+    return token != UNFENCED and int(token) < 0
+
+
+def acquittal(keys: QueueKeys, raw: bytes) -> list[Command]:
+    """Sent beside the settlement of a message that ran alone and lived: nothing is held against it any more."""
+    sha = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+    return [("ZREM", keys.crashes, sha), ("HDEL", keys.crash_counts, sha)]
+
+
 def rescheduling(keys: QueueKeys, inflight: str, token: int | str, unique: str, delay_s: float, raw: bytes) -> Command:
     """Put a message into `scheduled`."""
     keys_used = (inflight, keys.scheduled, keys.payloads, keys.due)
@@ -85,7 +97,8 @@ def _command(
         case Reschedule(delay_s=delay_s, raw=changed):
             return rescheduling(keys, inflight, token, unique, delay_s, changed)
         case Release():
-            return script("settle_release").command((inflight, keys.ready), token, raw)
+            home = keys.suspects if is_alone(token) else keys.ready
+            return script("settle_release").command((inflight, home), token, raw)
         case DeadLetter(reason=reason, details=details):
             header = _header(reason, details)
             keys_used = (inflight, keys.dead, keys.dead_records)

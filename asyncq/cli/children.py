@@ -26,6 +26,7 @@ from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.embedded import exec_server, wait_ready
 from asyncq.broker.inspector import RedisInspector
 from asyncq.cli import rooms
+from asyncq.cli.durability import say_durability
 from asyncq.cli.fleet import fleet_view, queues_in
 from asyncq.cli.supervise import ChildArgs
 from asyncq.core import logs
@@ -73,6 +74,9 @@ async def _keep(context: ChildContext, args: ChildArgs) -> int:
         async with asyncio.TaskGroup() as group:
             services = (maintenance.run(), keeper.run(), _beat(context), _learn_queues(args, maintenance))
             tasks = [group.create_task(service) for service in services]
+            if context.generation == 1:  # once at the start: a keeper that takes a dead one's place has no news
+                said = say_durability(args.settings, args.redis_url, embedded=args.embedded_plan is not None)
+                tasks.append(group.create_task(said))
             _on_messages(context, keeper.order, stop)
             context.channel.send({"type": "ready"})
             await stop.wait()

@@ -10,12 +10,13 @@ import contextlib
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import click
 
 from asyncq.cli import output
-from asyncq.cli.options import REDIS, json_option, loaded_from, settings_options
+from asyncq.cli.options import REDIS, Seconds, json_option, loaded_from, moment, settings_options
 from asyncq.cli.payloads import one_payload, payload_lines
 from asyncq.cli.queues import queue_of
 from asyncq.core.clock import mono_s
@@ -33,14 +34,26 @@ IdAndBytes = tuple[str, bytes]
 @click.argument("payload", required=False, metavar="[JSON|-|@FILE]")
 @click.option("--count", type=click.IntRange(1, _MOST), default=1, metavar="N", help="Enqueue the message N times.")
 @click.option("--bulk", metavar="FILE", help="One message per line of FILE: payloads as JSON; - for standard input.")
+@click.option("--delay", "delay_s", type=Seconds(0), metavar="SECONDS", help="Ready after so many seconds.")
+@click.option("--eta", callback=moment, metavar="ISO-8601", help="Ready at this time, say 2026-12-01T08:00:00+01:00.")
 @settings_options("app", "queues", "max_message_bytes", *REDIS)
 @json_option
-def enqueue_command(task: str, payload: str | None, count: int, bulk: str | None, as_json: bool, **flags: Any) -> None:
+def enqueue_command(
+    task: str,
+    payload: str | None,
+    count: int,
+    bulk: str | None,
+    delay_s: float | None,
+    eta: datetime | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Enqueue a message for TASK and print its id. Without a payload it is {}.
 
     The queue is --queue, else the one the app has registered the task for, else task_queue.
     """
     loaded = loaded_from(flags)
+    when = _when(delay_s, eta)
     if bulk is None:
         value = one_payload("{}" if payload is None else payload)
         payloads: Iterable[Any] = itertools.repeat(value, count)
@@ -50,7 +63,18 @@ def enqueue_command(task: str, payload: str | None, count: int, bulk: str | None
         raise ConfigurationError("--bulk: expected neither a payload nor --count beside it, found one; leave it out")
     queue = queue_of(task, loaded)
     messages = _messages(task, payloads, loaded.settings.max_message_bytes)
-    _enqueue(messages, queue, loaded, Report(queue, as_json, bulk is not None))
+    _enqueue(messages, queue, when, loaded, Report(queue, as_json, bulk is not None))
+
+
+def _when(delay_s: float | None, eta: datetime | None) -> str:
+    """When the messages are to be ready, for the producer; "" = at once."""
+    from asyncq.broker.pushes import when
+    from asyncq.core.envelope import check_wait
+
+    if delay_s is not None and eta is not None:
+        raise ConfigurationError("--eta: expected either --eta or --delay, found both; leave one out")
+    check_wait(delay_s or 0.0, eta)
+    return when(delay_s or 0.0, eta) if delay_s or eta else ""
 
 
 def _messages(task: str, payloads: Iterable[Any], limit_bytes: int) -> Iterator[IdAndBytes]:
@@ -65,17 +89,17 @@ def _messages(task: str, payloads: Iterable[Any], limit_bytes: int) -> Iterator[
             raise ConfigurationError(f"payload {number}: {error}") from None
 
 
-def _enqueue(messages: Iterator[IdAndBytes], queue: str, loaded: Loaded, report: Report) -> None:
+def _enqueue(messages: Iterator[IdAndBytes], queue: str, when: str, loaded: Loaded, report: Report) -> None:
     from asyncq.broker.choice import reachable_redis
     from asyncq.broker.connection import ConnectionSettings  # bring redis-py: only when it runs
-    from asyncq.broker.pushes import PUSH_CHUNK
+    from asyncq.broker.pushes import PUSH_CHUNK, Push
     from asyncq.broker.redis_sync import SyncProducer
 
     try:
         with contextlib.closing(SyncProducer(ConnectionSettings(reachable_redis(loaded).url))) as producer:
             while batch := list(itertools.islice(messages, PUSH_CHUNK)):
                 report.pushing = len(batch)
-                producer.push_many(queue, [raw for _, raw in batch])
+                producer.send([Push(queue, [raw for _, raw in batch], [when] * len(batch) if when else ())])
                 report.pushed(batch)
     except AsyncqError:
         report.failed()

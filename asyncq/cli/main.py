@@ -31,6 +31,7 @@ _ONE_PROCESS = (
     *REDIS,
     "delivery",
     "lease_s",
+    "on_lease_lost",
     "drain_timeout_s",
     "cancel_timeout_s",
     "unknown_task_park_s",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import click
@@ -63,6 +64,18 @@ class Seconds(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is not a number.", param, ctx)
         return number
+
+
+def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    """Callback of an option that is a time as ISO 8601 writes it, with its offset: else nobody knows when it is."""
+    try:
+        found = None if value is None else datetime.fromisoformat(value)
+    except ValueError:
+        found = datetime.min  # has no offset, either
+    if found is not None and found.utcoffset() is None:
+        sentence = f"expected a time with its offset such as 2026-12-01T08:00:00+01:00, found {value!r}"
+        raise click.BadParameter(sentence, ctx, param)
+    return found
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

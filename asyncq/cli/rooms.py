@@ -84,6 +84,8 @@ def make_worker(
         at_most_once=settings.delivery == "at-most-once",
         max_message_bytes=settings.max_message_bytes,
         renew_s=renew_s(settings),
+        lease_s=settings.lease_s,
+        cancel_lost=settings.on_lease_lost == "cancel",
         rules=SettlementRules(
             unknown_task_park_s=settings.unknown_task_park_s, max_message_bytes=settings.max_message_bytes
         ),

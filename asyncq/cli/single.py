@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from asyncq.broker.choice import RedisChoice
 from asyncq.broker.embedded import start
 from asyncq.cli import output, rooms
+from asyncq.cli.durability import say_durability
 from asyncq.core import logs
 from asyncq.core.settings import Loaded, Settings
 from asyncq.worker import main as worker_main
@@ -25,9 +28,20 @@ def run_here(loaded: Loaded, app: str, choice: RedisChoice) -> int:
             stack.enter_context(start(choice.plan))
         _say(app, settings, work.queues, choice)
         return worker_main.run(
-            lambda: rooms.worker_life(settings, choice.url, work, alone=True),
+            lambda: _life(settings, choice, work),
             deadlines=worker_main.Deadlines(drain_s=settings.drain_timeout_s, cancel_s=settings.cancel_timeout_s),
         )
+
+
+def _life(settings: Settings, choice: RedisChoice, work: rooms.Work) -> worker_main.Life:
+    life = rooms.worker_life(settings, choice.url, work, alone=True)
+    assert life.service is not None
+    said = say_durability(settings, choice.url, embedded=choice.kind in ("planned", "embedded"))
+    return dataclasses.replace(life, service=asyncio.ensure_future(_both(life.service, said)))
+
+
+async def _both(service: Awaitable[None], said: Awaitable[None]) -> None:
+    await asyncio.gather(service, said)
 
 
 def _say(app: str, settings: Settings, queues: Sequence[str], choice: RedisChoice) -> None:

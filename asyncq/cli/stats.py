@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # bring redis-py and orjson
     from asyncq.broker.inspector import RedisInspector
     from asyncq.core.doors import QueueStats
 
-_HEADS = ("queue", "ready", "scheduled", "due", "in flight", "dead", "workers", "oldest")
+_HEADS = ("queue", "ready", "scheduled", "due", "in flight", "suspects", "dead", "workers", "oldest")
 
 
 @click.command("stats", short_help="Show the sizes of the queues.")
@@ -59,5 +59,6 @@ def _show(found: list[QueueStats], as_json: bool, *, clear: bool) -> None:
 def _row(stats: QueueStats) -> tuple[object, ...]:
     oldest = "-" if stats.oldest_age_s is None else f"{stats.oldest_age_s:.1f} s"
     return (
-        stats.queue, stats.ready, stats.scheduled, stats.due, stats.in_flight, stats.dead, stats.workers, oldest,
+        stats.queue, stats.ready, stats.scheduled, stats.due, stats.in_flight, stats.suspects, stats.dead,
+        stats.workers, oldest,
     )  # fmt: skip

@@ -49,7 +49,7 @@ class Client:
     async def enqueue(self, envelope: Envelope) -> Handle:
         """Enqueue one message, for example `task.envelope(payload)`.
 
-        Cost: 1 RPUSH; 1 script if it is delayed or retry-safe.
+        Cost: 1 RPUSH; 1 script if it waits or is retry-safe.
 
         Raises:
             BrokerUnavailableError, BrokerRefusedError: surely not enqueued.
@@ -61,8 +61,9 @@ class Client:
     async def enqueue_many(self, envelopes: Iterable[Envelope]) -> list[Handle]:
         """Enqueue many messages, of one task or of several, in order; each thousand of a queue whole or not at all.
 
-        Cost: 1 RPUSH (or script) and round trip per thousand and queue. Raises as `enqueue`; OutcomeUnknownError also
-        when only the first were accepted, its text says how many. Nothing is sent if one of them is refused.
+        Cost: 1 RPUSH and round trip per thousand and queue, 1 script where messages wait or are retry-safe. Raises as
+        `enqueue`; OutcomeUnknownError also when only the first were accepted, its text says how many. Nothing is sent
+        if one of them is refused.
         """
         whole = list(envelopes)
         mine = await self._per_loop.current()

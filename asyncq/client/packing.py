@@ -5,18 +5,18 @@ Refuses the whole lot before anything is sent when one message of it cannot be e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from asyncq.broker.pushes import Push
+from asyncq.broker.pushes import Push, when
 from asyncq.core import codec
 from asyncq.core.envelope import Envelope
 from asyncq.core.errors import ConfigurationError
 
-_Way = tuple[str, float, bool]
+_Way = tuple[str, bool, bool]
 
 
 def pack(envelopes: Sequence[Envelope], limit_bytes: int) -> list[Push]:
-    """One push per queue and way (delay, retry-safe), in the order of the envelopes.
+    """One push per queue and way (at once or waiting, retry-safe or not), in the order of the envelopes.
 
     Args:
         envelopes: What is to be enqueued.
@@ -25,19 +25,20 @@ def pack(envelopes: Sequence[Envelope], limit_bytes: int) -> list[Push]:
     Raises:
         ConfigurationError, MessageTooLargeError: one of them is no message.
     """
-    ways: dict[_Way, list[tuple[str, bytes]]] = {}
+    ways: dict[_Way, list[tuple[Envelope, bytes]]] = {}
     for envelope in envelopes:
         if not isinstance(envelope, Envelope):
             raise ConfigurationError(
                 f"enqueue: expected an Envelope, as task.envelope(payload) makes it, found {type(envelope).__name__}"
             )
         raw = codec.encode(envelope.message, limit_bytes)
-        way = envelope.queue, envelope.delay_s, envelope.retry_safe
-        ways.setdefault(way, []).append((envelope.message["id"], raw))
+        way = envelope.queue, envelope.waits, envelope.retry_safe
+        ways.setdefault(way, []).append((envelope, raw))
     return [_push(way, messages) for way, messages in ways.items()]
 
 
-def _push(way: _Way, messages: Iterable[tuple[str, bytes]]) -> Push:
-    queue, delay_s, retry_safe = way
-    ids, raws = zip(*messages, strict=True)
-    return Push(queue, raws, delay_s, ids if retry_safe else ())
+def _push(way: _Way, messages: Sequence[tuple[Envelope, bytes]]) -> Push:
+    queue, waiting, retry_safe = way
+    whens = [when(envelope.delay_s, envelope.eta) for envelope, _ in messages] if waiting else []
+    ids = [envelope.message["id"] for envelope, _ in messages] if retry_safe else []
+    return Push(queue, [raw for _, raw in messages], whens, ids)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from asyncq.core.blame import Blame
 from asyncq.core.envelope import Envelope, Handle
 from asyncq.core.settlement import Settlement
 
@@ -26,12 +27,14 @@ class Taken:
         raws: The messages' bytes, same order.
         late: Settlements of this exchange that were refused because the message was no longer ours.
         oversized: Messages above the size limit that went straight to the dead letters.
+        suspects: Messages that wait to be run alone.
     """
 
     tokens: Sequence[int]
     raws: Sequence[bytes]
     late: int = 0
     oversized: int = 0
+    suspects: int = 0
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ class Registration(Protocol):
     queue: str
     wid: str
 
-    async def exchange(self, batch: Batch, room: int, ahead: int) -> Taken:
+    async def exchange(self, batch: Batch, room: int, ahead: int, *, alone: bool = False) -> Taken:
         """Settle `batch`, then take up to `room` + `ahead` messages: one round trip.
 
         Args:
@@ -69,14 +72,16 @@ class Registration(Protocol):
                 raises may be repeated with the same batch: what already happened does not happen twice.
             room: Free consumers; 0 takes nothing (what lies in the inbox goes back to the head of the queue).
             ahead: Look-ahead wanted beyond `room`; bounded by this process's fair share of the queue.
+            alone: Take one suspect and nothing else; its token is below zero. Only when nothing is in flight here
+                once `batch` is settled, in any queue: whatever dies with it is held against it.
 
         Returns:
             Messages are recorded as in flight before they are returned. When a reply was lost earlier, messages that
             were taken by that call appear here.
 
         Raises:
-            LookupError: this incarnation is no longer registered (it was reaped): take a new one. The whole batch
-                counts as late, also what an earlier exchange settled whose reply was lost.
+            RegistrationLostError: this incarnation is no longer registered (it was reaped): take a new one. Says how
+                many of the batch came too late; what an earlier exchange settled whose reply was lost is among them.
 
         Cost: one pipeline: 1 HDEL for all completions, 1 EVALSHA per other settlement, 1 EVALSHA to take.
         """
@@ -127,6 +132,26 @@ class Popper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Reaped:
+    """What a reap found.
+
+    Attributes:
+        handed_back: Messages that went back to the head of the queue.
+        suspected: Messages that were in flight at an earlier death, too: they wait to be run alone.
+        dead: Ids of the dead letters: of messages that ran alone and killed their process.
+    """
+
+    handed_back: int = 0
+    suspected: int = 0
+    dead: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many messages it found."""
+        return self.handed_back + self.suspected + len(self.dead)
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """One row of a queue's register.
 
@@ -151,7 +176,7 @@ class Broker(Protocol):
         """Enter an incarnation into the queue's register with a fresh lease. Cost: 1 script.
 
         Raises:
-            LookupError: it was reaped before; take a new one.
+            RegistrationLostError: it was reaped before; take a new one.
         """
 
     def popper(self, queues: Sequence[str]) -> Popper:
@@ -167,7 +192,7 @@ class Broker(Protocol):
         """Move what is due from `scheduled` to the tail of the queue.
 
         Returns: how many moved, and milliseconds until the next one is due (0 = more is due now, None = none waits).
-        Cost: 1 script.
+        Cost: 1 script; when none waited last time 1 EXISTS before it, or instead of it while that is so.
         """
 
     async def due_bell(self, queue: str, timeout_s: float) -> bool:
@@ -177,15 +202,19 @@ class Broker(Protocol):
         """
 
     async def registered(self, queue: str) -> list[Registered]:
-        """Everybody in the queue's register. Cost: 1 ZRANGE + 1 pipeline of EXISTS."""
+        """Everybody in the queue's register; who was reaped has no lease.
 
-    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+        Cost: 1 ZRANGE + 1 EXISTS; 1 pipeline of EXISTS more when a lease is missing.
+        """
+
+    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         """Hand back everything an incarnation held and fence it off.
 
         Args:
             forced: True when its process is known to be dead; False refuses (None) while its lease exists.
+            blame: What its end says against the messages that were in flight; see Blame.
 
-        Returns: how many messages went back to the queue, or None when refused or unknown.
+        Returns: what was found, or None when refused or unknown.
         Cost: 1 script, O(messages held).
         """
 
@@ -197,7 +226,7 @@ class Enqueuer(Protocol):
     """Puts messages on queues, from whatever event loop it is called in."""
 
     async def enqueue(self, envelope: Envelope) -> Handle:
-        """Put one message on its queue. Cost: 1 RPUSH; 1 script if it is delayed or retry-safe.
+        """Put one message on its queue. Cost: 1 RPUSH; 1 script if it waits or is retry-safe.
 
         Raises:
             OutcomeUnknownError: sent, and the reply was lost.
@@ -217,6 +246,7 @@ class QueueStats:
     scheduled: int
     due: int
     in_flight: int
+    suspects: int
     dead: int
     workers: int
     oldest_age_s: float | None
@@ -251,6 +281,12 @@ class Slot(Protocol):
 
     def set_redis_seen(self) -> None:
         """Redis answered just now."""
+
+    def set_taken(self) -> None:
+        """A take (or pop) was answered just now, also with nothing: this process is not deaf."""
+
+    def set_alone(self, alone: bool) -> None:
+        """Whether a suspect runs here alone: its death is no sign that workers cannot live."""
 
 
 class Observer(Protocol):

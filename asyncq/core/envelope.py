@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypedDict
 
 from asyncq.core import clock
@@ -52,20 +53,29 @@ class Envelope:
         queue: Where it goes.
         message: Its fields, as `create_task` makes them.
         delay_s: Seconds until it is ready, on Redis' clock; 0 = at once.
+        eta: When it is ready, with a time zone, instead of a delay; compared with Redis' clock, a time that has passed
+            there = at once.
         retry_safe: Put it there once however often it is sent: a second message with the same id is ignored for ten
             minutes. Costs a script and a key per message instead of a plain RPUSH.
 
     Raises:
-        ConfigurationError: the delay is not from 0 to ten years.
+        ConfigurationError: the delay is not from 0 to ten years; the time has no zone, or is more than ten years ahead
+            on this clock; both are given.
     """
 
     queue: str
     message: Mapping[str, Any]
     delay_s: float = 0.0
     retry_safe: bool = False
+    eta: datetime | None = None
 
     def __post_init__(self) -> None:
-        _expect_delay(self.delay_s)
+        check_wait(self.delay_s, self.eta)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it says when it is to be ready."""
+        return self.delay_s > 0 or self.eta is not None
 
     @property
     def handle(self) -> Handle:
@@ -78,6 +88,7 @@ class UsingOptions(TypedDict, total=False):
 
     queue: str
     delay_s: float
+    eta: datetime | None
     max_attempts: int
     timeout_s: float
     expires_in_s: float
@@ -93,6 +104,7 @@ class Using:
     Attributes:
         queue: Instead of the task's own.
         delay_s: Seconds until the message is ready; default 0.
+        eta: The time from which it is ready, instead of a delay; see Envelope.
         max_attempts: Instead of the task's own.
         timeout_s: Instead of the task's own; 0 = no limit.
         expires_in_s: Not started any more after so many seconds.
@@ -103,6 +115,7 @@ class Using:
 
     queue: str | None = None
     delay_s: float = 0.0
+    eta: datetime | None = None
     max_attempts: int | None = None
     timeout_s: float | None = None
     expires_in_s: float | None = None
@@ -113,7 +126,7 @@ class Using:
     def __post_init__(self) -> None:
         if self.queue is not None:
             hash_tag(self.queue)  # refuses what is no queue name
-        _expect_delay(self.delay_s)
+        check_wait(self.delay_s, self.eta)
         attempts = self.max_attempts
         good = attempts is None or (is_whole(attempts) and attempts >= 1)
         _expect(good, "max_attempts", "a whole number from 1", attempts)
@@ -144,7 +157,7 @@ class Using:
             "headers": None if self.headers is None else dict(self.headers),
         }
         message |= {field: value for field, value in optional.items() if value is not None}
-        return Envelope(self.queue or queue, message, self.delay_s, self.retry_safe)
+        return Envelope(self.queue or queue, message, self.delay_s, self.retry_safe, self.eta)
 
 
 def _expect(good: bool, option: str, expected: str, found: object) -> None:
@@ -152,6 +165,19 @@ def _expect(good: bool, option: str, expected: str, found: object) -> None:
         raise ConfigurationError(f"enqueue option {option}: expected {expected}, found {shown(found)}")
 
 
-def _expect_delay(delay_s: object) -> None:
+def check_wait(delay_s: object, eta: object) -> None:
+    """Refuse what says no time, or says it twice.
+
+    Raises:
+        ConfigurationError: see Envelope.
+    """
     good = is_number(delay_s) and 0 <= delay_s <= LONGEST_DELAY_S
     _expect(good, "delay_s", "seconds from 0 to ten years", delay_s)
+    if eta is None:
+        return
+    zoned = isinstance(eta, datetime) and eta.utcoffset() is not None
+    _expect(zoned, "eta", "a datetime with a time zone, such as datetime.now(UTC) + timedelta(hours=1)", eta)
+    _expect(delay_s == 0, "eta", "eta or delay_s, not both (delay_s=0 takes a delay back)", eta)
+    # A coarse look, so that a mistake does not wait for ever; when the message is ready is Redis' question.
+    latest = datetime.fromtimestamp(clock.wall_s(), UTC) + timedelta(seconds=LONGEST_DELAY_S)
+    _expect(isinstance(eta, datetime) and eta <= latest, "eta", "a time at most ten years ahead", eta)

@@ -124,6 +124,18 @@ class BrokerRefusedError(BrokerError):
     """Redis refuses for a reason that stays: credentials, rights, a key of another type."""
 
 
+class RegistrationLostError(AsyncqError, LookupError):
+    """This incarnation was reaped; whoever meets it takes a new one.
+
+    Attributes:
+        late: How many settlements of the exchange that found out were refused.
+    """
+
+    def __init__(self, sentence: str, late: int = 0) -> None:
+        super().__init__(sentence)
+        self.late = late
+
+
 class OutcomeUnknownError(BrokerError):
     """A push was sent and its reply lost: the message may or may not be in the queue."""
 

@@ -5,8 +5,11 @@ Made by the executor, read by settlement, the recorder and the log.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+CUT: Final = "[the beginning was cut]\n"
 
 
 class Kind(Enum):
@@ -34,6 +37,8 @@ class Outcome:
         error: One line for people.
         traceback: Formatted and truncated; "" when there was none.
         delay_s: What Retry or Snooze asked for.
+        exception: What a failed attempt raised, for the task's `retry_by_error`; a time-out is a TimeoutError. Nobody
+            keeps it when the message is settled: it holds the handler's frames.
     """
 
     kind: Kind
@@ -41,7 +46,15 @@ class Outcome:
     error: str = ""
     traceback: str = ""
     delay_s: float | None = None
+    exception: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 SUCCEEDED = Outcome(kind=Kind.SUCCEEDED)
 RELEASED = Outcome(kind=Kind.RELEASED)
+
+
+def ending(text: str, most_chars: int) -> str:
+    """The end of a traceback, where the error stands: at most so many characters, CUT before it if it was longer."""
+    if len(text) <= most_chars:
+        return text
+    return CUT + text[len(text) - most_chars + len(CUT) :]

@@ -31,6 +31,7 @@ class Settings:
     redis_server: str | None
     delivery: Literal["at-least-once", "at-most-once"]
     lease_s: float
+    on_lease_lost: Literal["continue", "cancel"]
     watchdog_s: float
     drain_timeout_s: float
     cancel_timeout_s: float
@@ -141,6 +142,13 @@ CATALOGUE: Final[tuple[Setting, ...]] = (
         15.0,
         "How long a process that has gone silent keeps its messages.",
         **_SECONDS,
+    ),
+    _row(
+        "on_lease_lost",
+        "on-lease-lost",
+        parse.choice("continue", "cancel"),
+        "continue",
+        "What running tasks do whose messages others may have been given: go on and be refused, or be cancelled.",
     ),
     _row(
         "watchdog_s",

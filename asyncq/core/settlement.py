@@ -1,7 +1,8 @@
 """From what an attempt came to, to what becomes of its message: one pure function.
 
 Called by the worker after each attempt that did not simply succeed; the broker carries the answer out.
-Never reads a clock or draws from a global generator: `now_s` and `rng` are given.
+Never reads a clock or draws from a global generator: `now_s` and `rng` are given. Pure as long as the predicates of a
+task's `retry_by_error` are.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any, Final
 from asyncq.core import codec
 from asyncq.core.message import Message
 from asyncq.core.options import TaskOptions
-from asyncq.core.outcome import Kind, Outcome
+from asyncq.core.outcome import Kind, Outcome, ending
+from asyncq.core.retry import policy_for
 
 MAX_ERRORS_KEPT: Final = 3
 MAX_TRACEBACK_CHARS: Final = 8_000
+MAX_ERROR_TRACEBACK_CHARS: Final = 2_000
 UNKNOWN_TASK_RECHECK_S: Final = 5.0
 
 # Ends of an attempt that no repetition mends; each is the dead letter's reason, too.
@@ -108,10 +111,14 @@ def settle_for(
         return _park_or_bury(outcome, raw, message, rules, now_s)
     if kind in _GIVEN_UP:
         return DeadLetter(kind.value, _details(outcome, message))
-    changed = _next_attempt(outcome, raw, message, options, rules, now_s)
+    policy = policy_for(outcome.exception, options.retry_by_error, options.retry)
+    if policy is None:
+        return DeadLetter("discarded", _details(outcome, message))
+    last = message.max_attempts or policy.max_attempts or options.max_attempts
+    changed = _next_attempt(outcome, raw, message, rules, now_s) if message.attempt < last else None
     if changed is None:
         return DeadLetter("exhausted", _details(outcome, message))
-    delay_s = options.retry.delay_s(message.attempt, rng) if outcome.delay_s is None else outcome.delay_s
+    delay_s = policy.delay_s(message.attempt, rng) if outcome.delay_s is None else outcome.delay_s
     return Reschedule(delay_s, changed)
 
 
@@ -126,21 +133,17 @@ def _park_or_bury(outcome: Outcome, raw: bytes, message: Message, rules: Settlem
     return Reschedule(min(UNKNOWN_TASK_RECHECK_S, left_s), changed, counted=False)
 
 
-def _next_attempt(
-    outcome: Outcome, raw: bytes, message: Message, options: TaskOptions, rules: SettlementRules, now_s: float
-) -> bytes | None:
+def _next_attempt(outcome: Outcome, raw: bytes, message: Message, rules: SettlementRules, now_s: float) -> bytes | None:
     """The message with this failure counted and as many of its last errors as there is room for.
 
-    Returns: None when this was the last attempt, or when there is not even room for the next one's number.
+    Returns: None when there is not even room for the next attempt's number.
     """
-    if message.attempt >= (message.max_attempts or options.max_attempts):
-        return None
     failure = {
         "attempt": message.attempt,
         "at": round(now_s, 3),
         "error_type": outcome.error_type,
         "error": outcome.error,
-        "traceback": outcome.traceback[-2000:],
+        "traceback": ending(outcome.traceback, MAX_ERROR_TRACEBACK_CHARS),
     }
     last = [*message.errors, failure][-MAX_ERRORS_KEPT:]
     for errors in (*(last[first:] for first in range(len(last))), None):
@@ -172,5 +175,5 @@ def _details(outcome: Outcome, message: Message) -> dict[str, Any]:
         "attempt": message.attempt,
         "error_type": outcome.error_type,
         "error": outcome.error,
-        "traceback": outcome.traceback[-MAX_TRACEBACK_CHARS:],
+        "traceback": ending(outcome.traceback, MAX_TRACEBACK_CHARS),
     }

@@ -38,7 +38,7 @@ class Attempt:
         name: The task's name.
         queue: Where the message came from.
         number: Counted from 1.
-        max_attempts: The last one's number.
+        max_attempts: The last one's number, if the task's `retry_by_error` has no other for what it fails with.
     """
 
     id: str
@@ -144,7 +144,7 @@ class Task(Generic[Payload, Result]):
     async def enqueue(self, payload: Payload) -> Handle:
         """Put one message on the queue. Works from many event loops in turn, and after a fork.
 
-        Cost: 1 RPUSH; with `delay_s` or `retry_safe` 1 script. Raises as `asyncq.client.client.Client.enqueue`.
+        Cost: 1 RPUSH; with `delay_s`, `eta` or `retry_safe` 1 script. Raises as `asyncq.client.client.Client.enqueue`.
         """
         return await outbox.enqueuer().enqueue(self.envelope(payload))
 

@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from asyncq.core.blame import Blame
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer
 from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.maintenance.loops import REFUSED_PAUSE_S, forever
 from asyncq.maintenance.promoter import Promoter
-from asyncq.maintenance.reaper import Reaper
+from asyncq.maintenance.reaper import Reaper, shown, tell
 
 log = logging.getLogger("asyncq.maintenance")
 
@@ -30,10 +31,14 @@ class Maintenance:
         broker: Speaks to Redis.
         observer: Is told of redelivered messages.
         contact: Waits while Redis is away.
+
+    Attributes:
+        supervised: Incarnations of processes whose end a supervisor sees, and judges better than a look-around can.
     """
 
     def __init__(self, broker: Broker, observer: Observer, contact: Contact) -> None:
         self._broker, self._observer, self._contact = broker, observer, contact
+        self.supervised: set[str] = set()
         self._known: dict[str, bool] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -53,7 +58,8 @@ class Maintenance:
         for queue in [name for name, started in self._known.items() if not started]:
             self._known[queue] = True
             self._group.create_task(Promoter(self._broker, queue, self._contact).run())
-            self._group.create_task(Reaper(self._broker, queue, self._observer, self._contact).run())
+            reaper = Reaper(self._broker, queue, self._observer, self._contact, supervised=self.supervised)
+            self._group.create_task(reaper.run())
 
 
 class Keeper:
@@ -86,6 +92,7 @@ class Keeper:
         """One message of the supervisor: `live` (who lives now) or `reap` (hand back, then confirm)."""
         queues = [queue for _, names in message["incarnations"] for queue in names]
         self._maintenance.add(queues)
+        self._maintenance.supervised.update(wid for wid, _ in message["incarnations"])
         if message["type"] == "live":
             self._living = message["incarnations"]
         else:
@@ -112,19 +119,21 @@ class Keeper:
         """One order after the other. What Redis refuses of one waits behind the others; only all of it confirms it."""
         while True:
             order = await self._orders.get()
+            blame = Blame[order["blame"].upper()]
             wanted = [(wid, queue) for wid, queues in order["incarnations"] for queue in queues]
-            refused = [(wid, [queue]) for wid, queue in wanted if not await self._reap(queue, wid)]
+            refused = [(wid, [queue]) for wid, queue in wanted if not await self._reap(queue, wid, blame)]
             if refused:
                 again = {**order, "incarnations": refused}
                 asyncio.get_running_loop().call_later(REFUSED_PAUSE_S, self._orders.put_nowait, again)
             else:
+                self._maintenance.supervised.difference_update(wid for wid, _ in wanted)
                 self._confirm({"type": "reaped", "seq": order["seq"]})
 
-    async def _reap(self, queue: str, wid: str) -> bool:
+    async def _reap(self, queue: str, wid: str, blame: Blame) -> bool:
         """Hand back what an incarnation held, however long Redis is away. False if Redis refuses."""
         while True:
             try:
-                count = await self._broker.reap(queue, wid, forced=True)
+                reaped = await self._broker.reap(queue, wid, forced=True, blame=blame)
                 break
             except BrokerRefusedError as error:
                 self._contact.refused(error)
@@ -132,7 +141,8 @@ class Keeper:
             except BrokerError as error:
                 await self._contact.failed(error)
         self._contact.made()
-        if count:
-            self._observer.counted("redelivered", queue, count)
-            log.info("given back", extra={"queue": queue, "wid": wid, "count": count})
+        if reaped is not None:
+            tell(self._observer, queue, reaped, "redelivered")
+            if reaped.count:
+                log.info("given back", extra={"queue": queue, "wid": wid, **shown(reaped)})
         return True

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from asyncq.core import clock
+from asyncq.core.blame import Blame
 from asyncq.core.contact import Contact
-from asyncq.core.doors import Broker, Observer, Registered
+from asyncq.core.doors import Broker, Observer, Reaped, Registered
 from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.maintenance.loops import forever
 
@@ -80,6 +81,7 @@ class Reaper:
         observer: Is told how many messages were handed back.
         contact: Waits while Redis is away.
         exists: Whether a pid runs on this host.
+        supervised: Incarnations that are left to whoever saw their process end, as long as their lease holds.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Reaper:
         observer: Observer,
         contact: Contact,
         exists: Callable[[int], bool] = process_exists,
+        supervised: Collection[str] = (),
     ) -> None:
         self._broker, self._queue, self._observer, self._contact, self._exists = (
             broker,
@@ -97,11 +100,12 @@ class Reaper:
             contact,
             exists,
         )
+        self._supervised = supervised
         self._suspicion = Suspicion()
         self._drained_mono: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Until cancelled. Cost: 1 ZRANGE and 1 pipeline of EXISTS every second; 1 script per tombstone every 30 s."""
+        """Until cancelled. Cost: Broker.registered every second; 1 script per tombstone every 30 s."""
         await forever(self._round, self._contact)
 
     async def _round(self) -> float:
@@ -110,7 +114,7 @@ class Reaper:
             self._contact.made()
             await self._reap_gone(rows)
             for wid in self._suspicion.sample(rows, clock.mono_s()):
-                await self._reap(wid, forced=False, why="lease expired")
+                await self._reap(wid, forced=False, why="lease expired", blame=Blame.LOST)
             await self._reap_tombstones(rows)
         except BrokerError:
             self._suspicion.forget()
@@ -122,8 +126,10 @@ class Reaper:
         host, _ = pid_of(self._broker.incarnation())
         for row in rows:
             theirs, pid = pid_of(row.wid)
-            if row.tombstone_ms == 0 and theirs == host and pid and not self._exists(pid):
-                await self._reap(row.wid, forced=True, why="process is gone")
+            if row.tombstone_ms or row.wid in self._supervised:
+                continue
+            if theirs == host and pid and not self._exists(pid):
+                await self._reap(row.wid, forced=True, why="process is gone", blame=Blame.KILLED)
 
     async def _reap_tombstones(self, rows: list[Registered]) -> None:
         """A late blocking move may still land behind a reap: drain tombstones now and then, drop the expired ones."""
@@ -133,15 +139,29 @@ class Reaper:
         for wid in tombstones:
             if now_mono - self._drained_mono.setdefault(wid, now_mono - TOMBSTONE_S + SAMPLES) >= TOMBSTONE_S:
                 self._drained_mono[wid] = now_mono
-                await self._reap(wid, forced=True, why="late arrival")
+                await self._reap(wid, forced=True, why="late arrival", blame=Blame.NOBODY)
 
-    async def _reap(self, wid: str, *, forced: bool, why: str) -> None:
+    async def _reap(self, wid: str, *, forced: bool, why: str, blame: Blame) -> None:
         try:
-            count = await self._broker.reap(self._queue, wid, forced=forced)
+            reaped = await self._broker.reap(self._queue, wid, forced=forced, blame=blame) or Reaped()
         except BrokerRefusedError as error:  # spoils only this incarnation
             self._contact.refused(error)
             return
-        if count:
-            self._observer.counted("redelivered" if forced else "redelivered_lease_expired", self._queue, count)
-        if count or why != "late arrival":
-            log.warning("reaped", extra={"queue": self._queue, "wid": wid, "handed_back": count, "why": why})
+        tell(self._observer, self._queue, reaped, "redelivered" if forced else "redelivered_lease_expired")
+        if reaped.count or why != "late arrival":
+            log.warning("reaped", extra={"queue": self._queue, "wid": wid, "why": why, **shown(reaped)})
+
+
+def tell(observer: Observer, queue: str, reaped: Reaped, metric: str) -> None:
+    """Count what a reap found, and name the dead letters it made."""
+    again = reaped.handed_back + reaped.suspected
+    if again:
+        observer.counted(metric, queue, again)
+    for dead in reaped.dead:
+        observer.counted("poison", queue, 1)
+        log.warning("dead letter", extra={"queue": queue, "reason": "poison", "dead_letter": dead})
+
+
+def shown(reaped: Reaped) -> dict[str, int]:
+    """What a reap found, for the log."""
+    return {"handed_back": reaped.handed_back, "suspected": reaped.suspected, "dead": len(reaped.dead)}

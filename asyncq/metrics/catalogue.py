@@ -22,7 +22,7 @@ MAX_VALUES_PER_TASK: Final = 20
 
 SUCCEEDED: Final = "succeeded"
 
-QUEUE_STATES: Final = ("ready", "scheduled", "due", "in_flight", "dead")
+QUEUE_STATES: Final = ("ready", "scheduled", "due", "in_flight", "suspects", "dead")
 
 TASK_DURATION: Final = Metric(
     name="asyncq_task_duration_seconds",
@@ -84,7 +84,7 @@ QUEUE_OLDEST_AGE: Final = Metric(
 QUEUE_LOAD: Final = Metric(
     name="asyncq_queue_load",
     kind="gauge",
-    help="Ready, due and in-flight messages: the number to scale on.",
+    help="Ready, due and in-flight messages and suspects: the number to scale on.",
     labels=("queue",),
 )
 REDIS_UP: Final = Metric(
@@ -153,6 +153,7 @@ BY_NAME: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for
 COUNTED: Final[Mapping[str, tuple[Metric, tuple[str, ...]]]] = MappingProxyType(
     {
         "late_settlements": (LATE_SETTLEMENTS, ()),
+        "poison": (TASKS_DEAD_LETTERED, (UNKNOWN, "poison")),
         "oversized": (TASKS_DEAD_LETTERED, (UNKNOWN, "oversized")),
         "redelivered": (TASKS_REDELIVERED, ("worker_lost",)),
         "redelivered_lease_expired": (TASKS_REDELIVERED, ("lease_expired",)),

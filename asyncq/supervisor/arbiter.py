@@ -194,11 +194,12 @@ class Arbiter:
     def _on_end(self, slot: ManagedSlot, end: policy.Exit) -> None:
         now, gone = time.monotonic(), slot.child
         asked = gone.state is State.DRAINING
-        verdict = policy.judge(end, asked=asked, was_ready=gone.was_ready, settled=slot.page.settled)
+        page = slot.page
+        verdict = policy.judge(end, asked=asked, was_ready=gone.was_ready, settled=page.settled, alone=page.alone)
         exited = policy.exited(gone, end, verdict, now, self._settings, self._rng, hopeful=self._any_worker_ready)
         if end.code:
             slot.sweep_group(gone.pid)
-        self._link.buried(slot)
+        self._link.buried(slot, policy.blame(end, asked=asked))
         self._notices.tell(ChildDied(slot.spec.role, slot.index, gone.pid, str(end), verdict.reason, verdict.counted))
         self._feed(slot, exited, now)
         if asked:

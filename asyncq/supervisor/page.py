@@ -22,7 +22,7 @@ _HEADER_BYTES: Final = 256
 
 # Cells of the header. The first group is written by the arbiter, the second by the child.
 _ROLE, _PID, _STATE, _STATE_SINCE, _ROLE_INDEX = range(5)
-_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED = range(8, 12)
+_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE = range(8, 14)
 
 _TEXT_BYTES: Final = (PAGE_BYTES - _HEADER_BYTES) // 2
 _READ_ATTEMPTS: Final = 8
@@ -114,6 +114,14 @@ class SlotPage:
         """Redis answered just now."""
         self._cells[_REDIS_SEEN] = time.monotonic_ns()
 
+    def set_taken(self) -> None:
+        """A take was answered just now, with messages or without."""
+        self._cells[_TAKEN] = time.monotonic_ns()
+
+    def set_alone(self, alone: bool) -> None:
+        """Whether a suspect runs here alone."""
+        self._cells[_ALONE] = alone
+
     def set_load(self, in_flight: int, settled: int) -> None:
         """Messages held now, and settled since this process started."""
         self._cells[_IN_FLIGHT] = in_flight
@@ -135,7 +143,7 @@ class SlotPage:
 
     def begin(self, role: str, role_index: int) -> None:
         """A new child is about to be forked here; called while no process writes."""
-        for cell in (_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _PID):
+        for cell in (_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE, _PID):
             self._cells[cell] = 0
         self._incarnations.write([])
         self._cells[_ROLE] = int.from_bytes(role.encode(), "big")
@@ -152,7 +160,7 @@ class SlotPage:
     def clear_incarnations(self) -> None:
         """They are in the arbiter's hands now; called when the child is dead. Its load goes with them."""
         self._incarnations.write([])
-        self._cells[_IN_FLIGHT] = 0
+        self._cells[_IN_FLIGHT] = self._cells[_ALONE] = 0
 
     # -- anybody reads
 
@@ -206,6 +214,16 @@ class SlotPage:
     def redis_seen_ns(self) -> int:
         """The last answer of Redis, monotonic; 0 = none yet."""
         return self._cells[_REDIS_SEEN]
+
+    @property
+    def taken_ns(self) -> int:
+        """The last answered take, monotonic; 0 = none yet. Old beside free consumers: the worker is deaf."""
+        return self._cells[_TAKEN]
+
+    @property
+    def alone(self) -> bool:
+        """A suspect runs here alone."""
+        return bool(self._cells[_ALONE])
 
     @property
     def in_flight(self) -> int:

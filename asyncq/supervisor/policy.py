@@ -44,7 +44,7 @@ class Verdict:
     counted: bool
 
 
-def judge(end: Exit, *, asked: bool, was_ready: bool, settled: int) -> Verdict:
+def judge(end: Exit, *, asked: bool, was_ready: bool, settled: int, alone: bool = False) -> Verdict:
     """Judge one death.
 
     Args:
@@ -52,6 +52,7 @@ def judge(end: Exit, *, asked: bool, was_ready: bool, settled: int) -> Verdict:
         asked: We had asked it to leave.
         was_ready: It had said ready.
         settled: How many messages it had settled in its life.
+        alone: It was running a suspect alone: then the message is judged by this death, not the worker.
     """
     if asked:
         return Verdict("asked", False)
@@ -59,8 +60,23 @@ def judge(end: Exit, *, asked: bool, was_ready: bool, settled: int) -> Verdict:
         return Verdict("boot", True)
     if end.code in _OBEYED:
         # Somebody else told it to leave and it did: not a failure of the child.
-        return Verdict("external", settled == 0)
-    return Verdict("killed" if end.code < 0 else "crash", settled == 0)
+        return Verdict("external", settled == 0 and not alone)
+    return Verdict("killed" if end.code < 0 else "crash", settled == 0 and not alone)
+
+
+def blame(end: Exit, *, asked: bool) -> str:
+    """What this end says against the messages that were in flight: a name of `core.blame.Blame`.
+
+    Args:
+        end: How it ended. After an orderly end nothing is in flight any more, so that a code of 0 with something in
+            flight is that of a handler that ended the process.
+        asked: We had asked it to leave, and may have killed it for being late.
+    """
+    if end.code == -signal.SIGKILL:
+        return "nobody" if asked else "killed"
+    if end.code in (EXIT_HANDED_BACK, -signal.SIGTERM, -signal.SIGQUIT):
+        return "nobody" if asked else "lost"
+    return "crashed"
 
 
 def exited(

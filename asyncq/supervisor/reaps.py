@@ -25,12 +25,12 @@ class ReapLedger:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def add(self, incarnations: Incarnations) -> dict[str, Any] | None:
+    def add(self, incarnations: Incarnations, blame: str) -> dict[str, Any] | None:
         """Remember a dead child's incarnations; None when there are none: then nothing is to be reaped."""
         if not incarnations:
             return None
         self._last += 1
-        message = {"type": "reap", "seq": self._last, "incarnations": incarnations}
+        message = {"type": "reap", "seq": self._last, "incarnations": incarnations, "blame": blame}
         self._pending[self._last] = message
         return message
 
@@ -53,13 +53,16 @@ class KeeperLink:
         self.ledger = ReapLedger()
         self._told_versions: tuple[int, ...] | None = None
 
-    def buried(self, slot: ManagedSlot) -> None:
-        """A child is dead: have its incarnations reaped now, and cleared from its page."""
+    def buried(self, slot: ManagedSlot, blame: str) -> None:
+        """A child is dead: have its incarnations reaped now, and cleared from its page.
+
+        `blame`: what its end says against what it was running, a name of `core.blame.Blame`.
+        """
         incarnations = slot.page.incarnations
         slot.page.clear_incarnations()
         if self.keeper is None:
             return
-        message = self.ledger.add(incarnations)
+        message = self.ledger.add(incarnations, blame)
         if message is not None:
             # First without it in the list of the living: its leases must not be renewed once it is reaped.
             self.share_living()

@@ -57,7 +57,10 @@ class SlotSnapshot:
         index: Position in the scoreboard.
         role_index: Position among the children of its role.
         state_age_s: Seconds in this state, STARTING and BACKOFF being one; 0 for a slot that was never used.
-        beat_age_s, redis_age_s: Seconds since; None = never in this child's life.
+        beat_age_s, redis_age_s, take_age_s: Seconds since the loop last beat, Redis last answered, a take was last
+            answered; None = never in this child's life.
+        in_flight: Messages held now.
+        alone: One of them is a suspect, and it runs alone.
         queues: Of the app, as the last child of this slot published them.
     """
 
@@ -69,6 +72,9 @@ class SlotSnapshot:
     state_age_s: float
     beat_age_s: float | None
     redis_age_s: float | None
+    take_age_s: float | None
+    in_flight: int
+    alone: bool
     queues: tuple[str, ...]
 
 
@@ -177,6 +183,9 @@ def _read(page: SlotPage, now_ns: int) -> SlotSnapshot:
         state_age_s=_age_s(page.state_since_ns, now_ns) or 0.0,
         beat_age_s=_age_s(page.beat_ns, now_ns),
         redis_age_s=_age_s(page.redis_seen_ns, now_ns),
+        take_age_s=_age_s(page.taken_ns, now_ns),
+        in_flight=page.in_flight,
+        alone=page.alone,
         queues=tuple(page.queues),
     )
 

@@ -71,6 +71,7 @@ class Consumer:
         """Run one message and hand over its settlement. Returns when it ended (perf_counter seconds)."""
         origin, token, raw = delivery
         queue, observer, running = origin.queue, self._observer, self.running
+        running.origin = origin
         observer.started(queue)
         started_at = time.perf_counter()
         try:

@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-import traceback
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from asyncq.core import clock, codec
 from asyncq.core.errors import Discard, MessageDecodeError, PayloadError, Retry, Snooze, TaskControl
 from asyncq.core.message import Message
 from asyncq.core.outcome import SUCCEEDED, Kind, Outcome
 from asyncq.core.task import Attempt, Task
+from asyncq.worker import raised
 from asyncq.worker.running import Running
 from asyncq.worker.threads import Threads
-
-MAX_ERROR_CHARS: Final = 500
 
 
 class Executor:
@@ -59,7 +57,7 @@ class Executor:
             try:
                 payload = task.read(payload)
             except PayloadError as error:
-                return Outcome(kind=Kind.REJECTED, error_type="PayloadError", error=_one_line(error))
+                return Outcome(kind=Kind.REJECTED, error_type="PayloadError", error=raised.one_line(error))
             except Exception as error:  # noqa: BLE001 - fence: a model's own validators are user code
                 return _failed(Kind.FAILED, error)
         return await self._call(task, message, payload, queue, running)
@@ -122,44 +120,33 @@ def _interrupted(running: Running, error: BaseException | None, limit_s: float) 
         return _failed(Kind.FAILED, error or asyncio.CancelledError())
     if running.cancelled_as is Kind.RELEASED:
         running.handed_back += 1
-        return Outcome(kind=Kind.RELEASED, error="cancelled by the shutdown and handed back")
+        return Outcome(kind=Kind.RELEASED, error="cancelled and handed back")
     text = f"did not finish within {limit_s:g} s"
     return Outcome(
         kind=Kind.TIMED_OUT,
         error_type="TimeoutError",
         error=text,
-        traceback=_format(error) if error is not None else "",
+        traceback=raised.trace(error) if error is not None else "",
+        exception=TimeoutError(text),
     )
 
 
 def _asked(control: TaskControl) -> Outcome:
+    why = raised.one_line(control)
     if isinstance(control, Retry):
-        return Outcome(kind=Kind.RETRY_ASKED, error_type="Retry", error=_one_line(control), delay_s=control.delay_s)
+        return Outcome(kind=Kind.RETRY_ASKED, error_type="Retry", error=why, delay_s=control.delay_s)
     if isinstance(control, Snooze) and control.delay_s is not None:  # else a subclass that never said how long
         return Outcome(kind=Kind.SNOOZED, delay_s=control.delay_s)
     if isinstance(control, Discard):
-        return Outcome(kind=Kind.DISCARDED, error_type="Discard", error=_one_line(control))
+        return Outcome(kind=Kind.DISCARDED, error_type="Discard", error=why)
     return _failed(Kind.FAILED, control)
 
 
 def _failed(kind: Kind, error: BaseException) -> Outcome:
-    return Outcome(kind=kind, error_type=type(error).__name__, error=_one_line(error), traceback=_format(error))
-
-
-def _one_line(error: BaseException) -> str:
-    """Its own last line, without the notes that may follow it."""
-    summary = traceback.TracebackException(type(error), error, None)
-    summary.__notes__ = None
-    *_, last = summary.format_exception_only()
-    return _sayable(" ".join(last.split())[:MAX_ERROR_CHARS])
-
-
-def _format(error: BaseException) -> str:
-    """The traceback without our own frame on top."""
-    frames = error.__traceback__.tb_next if error.__traceback__ else None
-    return _sayable("".join(traceback.format_exception(type(error), error, frames or error.__traceback__)))
-
-
-def _sayable(text: str) -> str:
-    """JSON cannot say a lone surrogate, and an error's text may hold anything."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return Outcome(
+        kind=kind,
+        error_type=raised.type_name(error),
+        error=raised.one_line(error),
+        traceback=raised.trace(error),
+        exception=error,
+    )

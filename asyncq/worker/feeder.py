@@ -10,31 +10,32 @@ Look-ahead: besides one message per free consumer it takes what this process is 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from random import Random
+from typing import Final
 
+from asyncq.core import clock
 from asyncq.core.contact import Contact
-from asyncq.core.doors import Batch, Observer, Registration, Taken
-from asyncq.core.errors import BrokerError, BrokerRefusedError
+from asyncq.core.doors import Batch, Observer, Registration, Slot, Taken
+from asyncq.core.errors import BrokerError, BrokerRefusedError, RegistrationLostError
 from asyncq.core.settlement import RELEASE, Settlement
+from asyncq.worker import leaving
 from asyncq.worker.bell import Bell
 from asyncq.worker.lane import Lane, Rate
+from asyncq.worker.solitude import Solitude
 from asyncq.worker.source import Delivery, Origin
 
 log = logging.getLogger("asyncq.worker")
-
-T = TypeVar("T")
 
 AHEAD_S: Final = 0.010
 GROUP_LIMIT: Final = 64
 GROUP_WAIT_S: Final = 0.002
 REST_S: Final = 1.0
-HUSH_S: Final = 0.5
 
 
 class Feeder:
@@ -44,7 +45,9 @@ class Feeder:
         consumers: K, the number of consumers to keep busy.
         observer: Is told of late settlements.
         contact: Waits when Redis is away.
-        on_lost: Called with the queue of a lane whose incarnation was reaped.
+        on_lost: Called with a lane whose incarnation was reaped.
+        slot: Is told when a take was answered, and that a suspect runs here alone.
+        rng: Spreads what many processes would do at the same moment.
 
     Attributes:
         settled: Messages ended since the start.
@@ -57,7 +60,9 @@ class Feeder:
         *,
         observer: Observer,
         contact: Contact,
-        on_lost: Callable[[str], None],
+        on_lost: Callable[[Lane], None],
+        slot: Slot,
+        rng: Random,
     ) -> None:
         self.ready: deque[Delivery] = deque()
         self.lanes: list[Lane] = []
@@ -65,10 +70,12 @@ class Feeder:
         self.outstanding = 0
         self._consumers = consumers
         self._observer, self._contact, self._on_lost = observer, contact, on_lost
+        self._slot, self._solitude = slot, Solitude(rng)
         self._loop = asyncio.get_running_loop()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._kicked = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._solitude_timer: asyncio.TimerHandle | None = None
         self._taking = True
         self._rate = Rate(time.perf_counter())
 
@@ -98,6 +105,11 @@ class Feeder:
         lane.held -= 1
         self.outstanding -= 1
         self.settled += 1
+        if lane.lost:  # to be refused, so it is not even sent
+            lane.batch = Batch()
+            self._count_late(lane, 1)
+        if self._solitude.running:
+            self._end_solitude()
         if self._timer is None:
             self._timer = self._loop.call_later(GROUP_WAIT_S, self.kick)
         if len(lane.batch.completed) == GROUP_LIMIT:
@@ -137,14 +149,14 @@ class Feeder:
         """Write what waits; take as long as there is room and the queue gives all that was asked for."""
         if lane.resting:
             return
-        again = bool(len(lane.batch)) or lane.rang or self._can_take(lane)
+        again = bool(len(lane.batch)) or lane.rang or self._can_take(lane) or self._may_be_alone(lane)
         while again and not lane.lost:
             again = await self._exchange(lane)
         self._listen(lane)
 
     def _wanted(self) -> tuple[int, int]:
         """(free consumers, look-ahead beyond them)."""
-        if not self._taking:
+        if not self._taking or self._holds():
             return 0, 0
         free = self._consumers - self.outstanding
         return max(0, free), max(0, self._rate.expected(AHEAD_S) + min(0, free))
@@ -160,12 +172,13 @@ class Feeder:
         """One round trip. True when another one should follow at once."""
         batch, lane.batch = lane.batch, Batch()
         rang, lane.rang = lane.rang, False
-        room, ahead = self._wanted()
+        alone = self._may_be_alone(lane)
+        room, ahead = (0, 0) if alone else self._wanted()
         try:
             async with lane.lock:
-                taken = await lane.registration.exchange(batch, room, ahead)
-        except LookupError:
-            self._lose(lane, len(batch) + len(lane.batch))  # the latter ended while this was under way
+                taken = await lane.registration.exchange(batch, room, ahead, alone=alone)
+        except RegistrationLostError as error:
+            self._lose(lane, error.late + len(lane.batch))  # the latter ended while this was under way
             return False
         except asyncio.CancelledError:
             lane.put_back(batch)  # sent again by leave(): a settlement that already happened does not happen twice
@@ -176,19 +189,23 @@ class Feeder:
             await self._rest(lane, error)
             return False
         self._contact.made()
+        self._slot.set_taken()
+        self._slot.set_load(self.outstanding, self.settled)  # whoever dies now had settled something
         self._accept(lane, taken)
+        found = len(taken.raws) + taken.oversized
+        if taken.suspects or self._solitude.suspected or alone:
+            self._see_suspects(lane, taken, alone, room)
         if not self._taking:  # the drain began while this was under way
             self._give_back()
         self._rate.note(self.settled, time.perf_counter())
-        found = len(taken.raws) + taken.oversized
         lane.empty = found < room
-        return 0 < room <= found and self._can_take(lane)
+        more = 0 < room <= found or (alone and not taken.raws)  # refused a suspect, it has not asked for the others yet
+        return (more and self._can_take(lane)) or self._may_be_alone(lane)
 
     def _accept(self, lane: Lane, taken: Taken) -> None:
         """Give the messages to the consumers, waking as many as there is work for."""
         if taken.late:
-            self._observer.counted("late_settlements", lane.queue, taken.late)
-            log.warning("late settlements refused", extra={"queue": lane.queue, "count": taken.late})
+            self._count_late(lane, taken.late)
         if taken.oversized:
             self._observer.counted("oversized", lane.queue, taken.oversized)
         count = len(taken.raws)
@@ -204,18 +221,58 @@ class Feeder:
                 future.set_result(None)
                 count -= 1
 
+    # -- suspects -----------------------------------------------------------------------------------------------
+
+    def _may_be_alone(self, lane: Lane) -> bool:
+        """Whether a suspect of this lane is to be taken, and nothing else."""
+        if not self._taking or not self._solitude.suspected:
+            return False
+        return self._solitude.turn(lane.queue, self.outstanding, clock.mono_s())
+
+    def _holds(self) -> bool:
+        solitude = self._solitude
+        return (solitude.running or solitude.suspected) and solitude.holds(clock.mono_s())
+
+    def _see_suspects(self, lane: Lane, taken: Taken, alone: bool, room: int) -> None:
+        solitude, now_mono = self._solitude, clock.mono_s()
+        solitude.heard(lane.queue, taken.suspects, now_mono)
+        if alone and taken.raws:
+            solitude.began(now_mono)
+            self._slot.set_alone(True)
+            log.info("a suspect runs alone", extra={"queue": lane.queue, "waiting": taken.suspects})
+        elif alone:
+            solitude.refused(now_mono)
+        elif room:
+            solitude.looked(len(taken.raws))
+        if self._solitude_timer is not None:
+            self._solitude_timer.cancel()
+            self._solitude_timer = None
+        if self._taking and solitude.next_mono < math.inf:
+            pause_s = max(solitude.next_mono - now_mono, 0.0)
+            self._solitude_timer = self._loop.call_later(pause_s, self._make_room)
+
+    def _make_room(self) -> None:
+        """A busy process begins to make room for a suspect, or gives it up: look at the lanes."""
+        for lane in self.lanes:
+            lane.rang = True  # an exchange each, after which the next moment is known
+        self.kick()
+
+    def _end_solitude(self) -> None:
+        """What ran alone has ended, or was dropped."""
+        self._solitude.ended(clock.mono_s())
+        self._slot.set_alone(False)
+
     # -- the bell -----------------------------------------------------------------------------------------------
 
     def _listen(self, lane: Lane) -> None:
         """Wait for an empty queue; stop waiting while the process is full, so that others get the next message."""
         if lane.lost or not self._taking:
             return
-        full = self.outstanding >= self._consumers
-        if lane.empty and not full:
-            lane.bell.listen()
-        elif lane.empty:
+        if self.outstanding >= self._consumers or self._holds():
             lane.empty = False  # ask again as soon as a consumer is free
             lane.bell.hush_soon()
+        elif lane.empty:
+            lane.bell.listen()
 
     def _bell_ended(self, lane: Lane, rang: bool) -> None:
         lane.rang = lane.rang or rang
@@ -238,8 +295,8 @@ class Feeder:
         lane.resting = False
         self.kick()
 
-    def _lose(self, lane: Lane, unsent: int) -> None:
-        """The incarnation was reaped: drop what was not started, refuse what comes later, count both."""
+    def _lose(self, lane: Lane, late: int) -> None:
+        """The incarnation was reaped: drop what was not started; what comes late is counted as it comes."""
         lane.lost = True
         lane.bell.close_soon()
         self.lanes.remove(lane)
@@ -249,14 +306,19 @@ class Feeder:
         self.ready.extend(kept)
         lane.held -= dropped
         self.outstanding -= dropped
-        self._count_late(lane, unsent, dropped)
-        self._on_lost(lane.queue)
-
-    def _count_late(self, lane: Lane, unsent: int, dropped: int) -> None:
-        """All that this process still has of a lost lane, but for what it never started, comes too late."""
-        self._observer.counted("late_settlements", lane.queue, unsent + lane.held)
+        if self._solitude.running and not self.outstanding:
+            self._end_solitude()
+        lane.batch = Batch()
         fields = {"queue": lane.queue, "wid": lane.registration.wid, "running": lane.held, "dropped": dropped}
         log.warning("lease lost", extra=fields)
+        self._count_late(lane, late)
+        self._on_lost(lane)
+
+    def _count_late(self, lane: Lane, count: int) -> None:
+        """The message had been handed back: what became of it here is refused."""
+        if count:
+            self._observer.counted("late_settlements", lane.queue, count)
+            log.warning("late settlements refused", extra={"queue": lane.queue, "count": count})
 
     def stop_taking(self) -> None:
         """Begin the drain: nothing new is taken, what was not started goes back to the head of its queue."""
@@ -264,63 +326,39 @@ class Feeder:
         self._give_back()
         self.kick()
 
-    def _give_back(self) -> None:
-        self.settled -= len(self.ready)
-        for lane, token, raw in self.ready:
-            self.settle(lane, token, raw, RELEASE)
+    def give_back(self, lane: Lane) -> None:
+        """Nothing more of this lane is started here: what was not goes back, as soon as Redis can be told."""
+        mine = [delivery for delivery in self.ready if delivery[0] is lane]
+        others = [delivery for delivery in self.ready if delivery[0] is not lane]
         self.ready.clear()
+        self.ready.extend(others)
+        self._release(mine)
+
+    def _give_back(self) -> None:
+        mine = list(self.ready)
+        self.ready.clear()
+        self._release(mine)
+
+    def _release(self, unstarted: list[Delivery]) -> None:
+        self.settled -= len(unstarted)
+        for lane, token, raw in unstarted:
+            self.settle(lane, token, raw, RELEASE)
 
     async def quiet(self) -> None:
-        """End the waits on the server; one that cannot be ended within `HUSH_S` is left to `leave`.
-
-        Raises:
-            BrokerError: Redis is away or refuses; then the waits end by themselves.
-        """
-        await _all_of([self._hush(lane) for lane in self.lanes])
-
-    async def _hush(self, lane: Lane) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HUSH_S):
-                await lane.bell.hush()
+        """See Source.quiet."""
+        await leaving.quiet(self.lanes)
 
     async def leave(self) -> int:
-        """Write what is left, end the waits, withdraw every registration. May be repeated.
+        """See Source.leave."""
+        return await leaving.leave(list(self.lanes), self._left)
 
-        Every lane for itself: trouble with one keeps no other back.
-
-        Returns: how many messages went back.
-
-        Raises:
-            BrokerError: Redis is away or refuses; what this process held is handed back by a reap.
-        """
-        return sum(await _all_of([self._leave(lane) for lane in self.lanes]))
-
-    async def _leave(self, lane: Lane) -> int:
-        returned = 0
-        try:
-            async with lane.lock:
-                if len(lane.batch):
-                    await lane.registration.exchange(lane.batch, 0, 0)  # first: it must not wait for a wait
-                    lane.batch = Batch()
-                with contextlib.suppress(BrokerError):  # a wait that goes on makes `withdraw` leave a tombstone
-                    await self._hush(lane)  # a worker that was cancelled comes here without `quiet`
-                returned = await lane.registration.withdraw()
-        except LookupError:
-            self._count_late(lane, len(lane.batch), 0)
-        await lane.bell.close()
+    def _left(self, lane: Lane, late: int) -> None:
         self.lanes.remove(lane)
-        return returned
+        self._count_late(lane, late)
 
     async def close(self) -> None:
         """See Source.close."""
+        if self._solitude_timer is not None:
+            self._solitude_timer.cancel()
         for lane in self.lanes:
             await lane.bell.close()
-
-
-async def _all_of(doing: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Everything to its end side by side, then the first error if there was one."""
-    results = await asyncio.gather(*doing, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results  # type: ignore[return-value] # no exception among them

@@ -22,6 +22,8 @@ class Lane:
         rang: The bell rang: exchange even when nothing can be taken, so that the inbox is not forgotten.
         resting: Redis refused the last exchange; the lane is left out for a moment.
         lost: The incarnation was reaped: whatever its handlers come to would be refused, so it is not even sent.
+        kept_until_mono: Until then nobody can have reaped us, whatever we hear of Redis: the last renewal that was
+            answered, seen from when it was asked, and the length of a lease. Infinity before the first.
         lock: Held around every call on the registration that its door does not allow beside another one: exchange,
             renew and withdraw. `wait`, `wake` and `close` are the bell's and need none.
         bell: Waits for the empty queue; given by the feeder.
@@ -33,6 +35,7 @@ class Lane:
         self.batch = Batch()
         self.held = 0
         self.empty = self.rang = self.resting = self.lost = False
+        self.kept_until_mono = math.inf
         self.lock = asyncio.Lock()
 
     bell: Bell

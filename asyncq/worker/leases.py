@@ -9,9 +9,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from asyncq.core import clock
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Slot
-from asyncq.core.errors import BrokerError, BrokerRefusedError
+from asyncq.core.errors import BrokerError, BrokerRefusedError, RegistrationLostError
 from asyncq.worker.feeder import Feeder
 
 log = logging.getLogger("asyncq.worker")
@@ -26,11 +27,15 @@ class Leases:
         slot: Every incarnation is written there before it is registered, so that whoever sees the process die
             knows what to hand back.
         renew_s: Seconds between renewals.
+        lease_s: Seconds a lease lasts.
         contact: Waits when Redis is away.
     """
 
-    def __init__(self, broker: Broker, queues: Sequence[str], slot: Slot, renew_s: float, contact: Contact) -> None:
-        self._broker, self._slot, self._renew_s, self._contact = broker, slot, renew_s, contact
+    def __init__(
+        self, broker: Broker, queues: Sequence[str], slot: Slot, renew_s: float, lease_s: float, contact: Contact
+    ) -> None:
+        self._broker, self._slot, self._contact = broker, slot, contact
+        self._renew_s, self._lease_s = renew_s, lease_s
         self._missing = list(queues)
         self._changed = asyncio.Event()
 
@@ -48,7 +53,7 @@ class Leases:
             except BrokerError as error:
                 await self._contact.failed(error)
                 continue
-            except LookupError:  # reaped between a registration whose reply was lost and this one
+            except RegistrationLostError:  # reaped between a registration whose reply was lost and this one
                 continue
             try:
                 async with asyncio.timeout(self._renew_s):
@@ -69,12 +74,13 @@ class Leases:
         held = [(lane.registration.wid, [lane.queue]) for lane in feeder.lanes]
         self._slot.set_incarnations([*held, (wid, missing)])
         for queue in missing:
+            asked_mono = clock.mono_s()
             try:
                 registration = await self._broker.register(queue, wid)
             except BrokerRefusedError as error:
                 self._contact.refused(error)
                 continue
-            feeder.add(registration)
+            feeder.add(registration).kept_until_mono = asked_mono + self._lease_s
             self._missing.remove(queue)
             self._contact.made()
             log.debug("registered", extra={"queue": queue, "wid": wid})
@@ -83,11 +89,14 @@ class Leases:
         for lane in list(feeder.lanes):
             try:
                 async with lane.lock:
+                    asked_mono = clock.mono_s()
                     alive = await lane.registration.renew()
             except BrokerRefusedError as error:  # of this queue alone
                 self._contact.refused(error)
                 continue
             self._contact.made()
-            if not alive:
+            if alive:
+                lane.kept_until_mono = asked_mono + self._lease_s
+            else:
                 lane.rang = True  # the next exchange finds out, too, and drops the lane
                 feeder.kick()

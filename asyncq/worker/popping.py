@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from asyncq.core.contact import Contact
-from asyncq.core.doors import Broker, Observer, Popper
+from asyncq.core.doors import Broker, Observer, Popper, Slot
 from asyncq.core.errors import BrokerError, BrokerRefusedError
 from asyncq.core.settlement import RELEASE, DeadLetter, Settlement
 from asyncq.worker.source import Delivery, Origin
@@ -81,6 +81,7 @@ class Popping:
         consumers: K.
         observer: Is told of oversized messages.
         contact: Waits when Redis is away.
+        slot: Is told when a pop was answered.
         max_message_bytes: Larger messages become dead letters, of which the first 64 KiB and a hash are kept.
     """
 
@@ -92,12 +93,13 @@ class Popping:
         *,
         observer: Observer,
         contact: Contact,
+        slot: Slot,
         max_message_bytes: int,
     ) -> None:
         self.ready: deque[Delivery] = deque()
         self.settled = 0
         self.outstanding = 0
-        self._broker, self._observer, self._contact = broker, observer, contact
+        self._broker, self._observer, self._contact, self._slot = broker, observer, contact, slot
         self._max_message_bytes = max_message_bytes
         self._origins = {queue: Popped(queue) for queue in queues}
         self._order = list(self._origins.values())
@@ -153,6 +155,7 @@ class Popping:
                 continue
             origin.refused = False
             self._contact.made()
+            self._slot.set_taken()
             self._accept(origin, raws)
             if raws:
                 self._order.remove(origin)
@@ -165,6 +168,7 @@ class Popping:
         """Wait in an own BLPOP."""
         popped = await blocker.pop([queue for queue, origin in self._origins.items() if not origin.refused])
         self._contact.made()
+        self._slot.set_taken()
         if popped is not None:
             self._accept(self._origins[popped[0]], [popped[1]])
 

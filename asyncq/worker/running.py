@@ -24,10 +24,11 @@ class Running:
         handed_back: How many attempts of this consumer ended because they were to be handed back.
         cancelled_as: Why we cancelled the handler: TIMED_OUT or RELEASED; None if we did not.
         message: The decoded message, None if it could not be decoded.
+        origin: Where the message came from.
         task: The registered task, None if unknown.
     """
 
-    __slots__ = ("cancelled_as", "consumer", "deadline_mono", "handed_back", "in_handler", "message", "task")
+    __slots__ = ("cancelled_as", "consumer", "deadline_mono", "handed_back", "in_handler", "message", "origin", "task")
 
     def __init__(self) -> None:
         self.consumer: asyncio.Task[None] | None = None
@@ -36,6 +37,7 @@ class Running:
         self.deadline_mono = math.inf
         self.cancelled_as: Kind | None = None
         self.message: Message | None = None
+        self.origin: object = None
         self.task: Task[Any, Any] | None = None
 
     def begin(self, deadline_mono: float) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from asyncq.core import clock
 from asyncq.core.codec import MAX_MESSAGE_BYTES
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Broker, Observer, Slot
@@ -25,6 +27,7 @@ from asyncq.worker.consumer import Consumer
 from asyncq.worker.deadlines import tick
 from asyncq.worker.executor import Executor
 from asyncq.worker.feeder import Feeder
+from asyncq.worker.lane import Lane
 from asyncq.worker.leases import Leases
 from asyncq.worker.popping import Popping
 from asyncq.worker.running import Running
@@ -47,6 +50,10 @@ class WorkerSettings:
         consumers: K, messages run at the same time; default 50.
         at_most_once: Plain BLPOP: a crash loses what the process held. Default False.
         renew_s: Seconds between lease renewals.
+        lease_s: Seconds a lease lasts after its last renewal.
+        cancel_lost: Cancel what runs when its lease was lost, or might be as far as this process can know: no message
+            then runs twice at the same moment, if its handler obeys. Default False: it goes on, and is refused at its
+            end if others were given the message.
         max_message_bytes: At most once: larger messages become dead letters; default 1 MiB. At least once it is the
             broker's, which does not even ship them.
         rules: See SettlementRules.
@@ -56,6 +63,8 @@ class WorkerSettings:
     consumers: int = 50
     at_most_once: bool = False
     renew_s: float = 3.0
+    lease_s: float = 15.0
+    cancel_lost: bool = False
     max_message_bytes: int = MAX_MESSAGE_BYTES
     rules: SettlementRules = field(default_factory=SettlementRules)
 
@@ -94,15 +103,18 @@ class Worker:
         self._runnings: list[Running] = []
         self._start_one: Callable[[], asyncio.Task[None]] | None = None
         self._source: Source | None = None
+        self._handed_back_before = 0
         self.complete = True
 
     @property
     def handed_back(self) -> int:
-        """Running attempts that were cancelled and handed back; not those that finished all the same."""
-        return sum(running.handed_back for running in self._runnings)
+        """Attempts that the drain cancelled and handed back; not those that finished all the same."""
+        return sum(running.handed_back for running in self._runnings) - self._handed_back_before
 
     def drain(self) -> None:
         """Take nothing more, finish what runs, then return from `run`."""
+        if not self._draining.is_set():
+            self._handed_back_before = sum(running.handed_back for running in self._runnings)
         self._draining.set()
         if self._source is not None:
             self._source.stop_taking()  # at once: no handler is started any more by what arrives in this moment
@@ -139,7 +151,7 @@ class Worker:
                 self._start_one = self._starter(group, source, threads, consumers)
                 for _ in range(self._settings.consumers):
                     self._start_one()
-                services.append(group.create_task(tick(self._runnings, lambda: self._beat(source)), name="ticker"))
+                services.append(group.create_task(tick(self._runnings, lambda: self._tick(source)), name="ticker"))
                 await self._draining.wait()
                 source.stop_taking()  # it may have been asked for before there was a source
                 await self._drain(source, group.create_task(self._quiet(source), name="quiet"))
@@ -161,10 +173,25 @@ class Worker:
                 settings.consumers,
                 observer=self._observer,
                 contact=contact,
+                slot=self._slot,
                 max_message_bytes=settings.max_message_bytes,
             )
-        leases = Leases(self._broker, settings.queues, self._slot, settings.renew_s, contact)
-        return leases, Feeder(settings.consumers, observer=self._observer, contact=contact, on_lost=leases.lost)
+        leases = Leases(self._broker, settings.queues, self._slot, settings.renew_s, settings.lease_s, contact)
+
+        def lost(lane: Lane) -> None:
+            leases.lost(lane.queue)
+            if settings.cancel_lost:
+                self._cancel_lane(lane)
+
+        feeder = Feeder(
+            settings.consumers,
+            observer=self._observer,
+            contact=contact,
+            on_lost=lost,
+            slot=self._slot,
+            rng=self._rng,
+        )
+        return leases, feeder
 
     def _starter(
         self, group: asyncio.TaskGroup, source: Source, threads: Threads, consumers: list[asyncio.Task[None]]
@@ -189,9 +216,20 @@ class Worker:
 
         return start
 
-    def _beat(self, source: Source) -> None:
+    def _tick(self, source: Source) -> None:
         self._slot.beat()
         self._slot.set_load(source.outstanding, source.settled)
+        if self._settings.cancel_lost and isinstance(source, Feeder):
+            for lane in source.lanes:
+                if lane.kept_until_mono <= clock.mono_s():
+                    lane.kept_until_mono = math.inf  # until the next renewal that is answered
+                    source.give_back(lane)
+                    self._cancel_lane(lane)
+
+    def _cancel_lane(self, lane: Lane) -> None:
+        """Its messages may be running elsewhere now, or soon."""
+        count = sum(running.cancel(Kind.RELEASED) for running in self._runnings if running.origin is lane)
+        log.warning("lease may be lost, running tasks are cancelled", extra={"queue": lane.queue, "count": count})
 
     async def _drain(self, source: Source, quiet: asyncio.Task[None]) -> None:
         """Consumers first, because handlers must end; the feeder writes meanwhile; leases are renewed to the end."""

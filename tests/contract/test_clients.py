@@ -6,15 +6,20 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import redis
 
 from asyncq import Client, Envelope, Handle, Registry, SyncClient, create_task
+from asyncq.broker.pushes import when
 from asyncq.broker.scripts import script
 from asyncq.client.per_loop import PerLoop
+from asyncq.core import clock
 from asyncq.core.errors import BrokerRefusedError, ConfigurationError, MessageTooLargeError, OutcomeUnknownError
+from tests.support.lua import redis_ms
 from tests.support.proxy import FaultyProxy
 from tests.support.states import wait_until
 
@@ -83,6 +88,44 @@ def sent(client: redis.Redis) -> dict[str, int]:
     if "evalsha" in calls:
         return {"evalsha": calls["evalsha"]}
     return {name: count for name, count in calls.items() if name in ("rpush", "script|load", "eval")}
+
+
+def due(client: redis.Redis, queue: str = "q") -> dict[bytes, float]:
+    """The waiting messages and when each is due, milliseconds on Redis' clock."""
+    payloads = client.hgetall(f"asyncq:{{{queue}}}:{queue}:scheduled:payloads")
+    scores = client.zrange(f"asyncq:{{{queue}}}:{queue}:scheduled", 0, -1, withscores=True)
+    return {payloads[unique]: due_ms for unique, due_ms in scores}
+
+
+@both
+async def test_a_message_is_due_exactly_at_the_time_that_was_asked_for(
+    redis_url: str, raw_redis: redis.Redis, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etas = [datetime.fromtimestamp(redis_ms(raw_redis) / 1000 + 60, UTC).replace(microsecond=k * 1000) for k in (0, 7)]
+    etas.append(etas[0].astimezone(timezone(timedelta(hours=-9))) + timedelta(days=365))
+    monkeypatch.setattr(clock, "wall_s", lambda: time.time() - 86_400)  # the producer's clock: a day late
+    client = kind(redis_url)
+    sent = [envelope(eta=eta) for eta in etas]
+    await client.enqueue_many(sent)
+    await client.close()
+
+    found = {json.loads(raw)["id"]: due_ms for raw, due_ms in due(raw_redis).items()}
+    assert {each.handle.id: round(each.eta.timestamp() * 1000) for each in sent if each.eta} == found
+    assert 0 == raw_redis.llen("q")
+
+
+@both
+async def test_a_time_that_has_passed_on_redis_clock_is_at_once(
+    redis_url: str, raw_redis: redis.Redis, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "wall_s", lambda: time.time() - 86_400)  # by this clock it is still to come
+    passed = datetime.fromtimestamp(redis_ms(raw_redis) / 1000, UTC)
+    client = kind(redis_url)
+    handles = await client.enqueue_many([envelope(eta=passed), envelope(eta=passed, retry_safe=True)])
+    await client.close()
+
+    assert [handle.id for handle in handles] == ids(raw_redis)
+    assert {} == due(raw_redis)
 
 
 @both
@@ -232,6 +275,19 @@ class TestRetrySafe:
         await client.close()
 
         assert (0, 1) == (raw_redis.llen("q"), raw_redis.zcard("asyncq:{q}:q:scheduled"))
+
+    @both
+    async def test_one_with_a_time_waits_once_until_then_when_the_reply_is_lost(
+        self, raw_redis: redis.Redis, proxy: FaultyProxy, kind: Kind
+    ) -> None:
+        client, eta = kind(proxy.url), datetime.now(UTC) + timedelta(hours=1)
+        sent = envelope(retry_safe=True, eta=eta)
+        proxy.lose_reply_to = sent.message["id"].encode()
+        await client.enqueue(sent)
+        await client.close()
+
+        assert not proxy.lose_reply_to
+        assert [when(eta=eta)] == [f"{due_ms:.0f}" for due_ms in due(raw_redis).values()]
 
     @both
     async def test_the_sender_may_send_the_same_again_when_every_reply_was_lost(

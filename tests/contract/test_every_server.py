@@ -9,7 +9,7 @@ from asyncq.broker.keys import queue_keys
 from asyncq.broker.producer import Producer
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.scripts import NAMES, script
-from asyncq.core.doors import Batch
+from asyncq.core.doors import Batch, Reaped
 from asyncq.core.settlement import RELEASE, DeadLetter, Reschedule
 from tests.support import redis_servers
 from tests.support.lua import keyspace
@@ -48,7 +48,7 @@ async def test_messages_are_pushed_taken_settled_and_handed_back(
     stats = await inspector.stats("q")
     assert (stats.ready, stats.in_flight, stats.dead, stats.workers) == (3, 1, 1, 1)
     assert await registration.renew() is True
-    assert await broker.reap("q", registration.wid, forced=True) == 1
+    assert await broker.reap("q", registration.wid, forced=True) == Reaped(1)
     with pytest.raises(LookupError, match="not registered"):
         await registration.exchange(NOTHING, 1, 0)
     for end in (registration, producer, broker, inspector):

@@ -31,7 +31,7 @@ def message(timestamp: float) -> bytes:
 
 async def test_everything_is_zero_when_the_queue_was_never_used(inspector: RedisInspector) -> None:
     assert await inspector.stats("q") == QueueStats(
-        queue="q", ready=0, scheduled=0, due=0, in_flight=0, dead=0, workers=0, oldest_age_s=None
+        queue="q", ready=0, scheduled=0, due=0, in_flight=0, suspects=0, dead=0, workers=0, oldest_age_s=None
     )
     assert await inspector.dead_letters("q") == []
     await inspector.ping()
@@ -52,10 +52,12 @@ async def test_every_state_is_counted_when_messages_are_in_it(
     await first.exchange(Batch(others=[*others]), 0, 0)
     await broker.reap("q", gone.wid, forced=True)
     raw_redis.rpush(KEYS.inbox(second.wid), "landed")
+    raw_redis.rpush(KEYS.suspects, "s", "t", "u", "v", "w")
     stats = await inspector.stats("q")
     assert stats.oldest_age_s is not None
     assert 99 < stats.oldest_age_s < 130
-    assert (stats.ready, stats.scheduled, stats.due, stats.in_flight, stats.dead, stats.workers) == (2, 2, 1, 3, 1, 2)
+    assert (stats.ready, stats.scheduled, stats.due, stats.in_flight) == (2, 2, 1, 3)
+    assert (stats.suspects, stats.dead, stats.workers) == (5, 1, 2)
 
 
 @pytest.mark.parametrize("raw", [b"not json", b"{}"])

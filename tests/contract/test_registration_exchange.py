@@ -8,7 +8,7 @@ import redis
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.scripts import NAMES, script
-from asyncq.core.doors import Batch
+from asyncq.core.doors import Batch, Reaped
 from asyncq.core.settlement import COMPLETE, RELEASE, DeadLetter, Reschedule
 from tests.contract.conftest import Register
 from tests.support.lua import keyspace
@@ -128,7 +128,7 @@ async def test_settlements_are_refused_when_the_incarnation_was_reaped(
     raw_redis.rpush("q", "a", "b", "c", "d")
     registration = await register()
     a, b, c, d = (await registration.exchange(NOTHING, 4, 0)).tokens
-    assert await broker.reap("q", registration.wid, forced=True) == 4
+    assert await broker.reap("q", registration.wid, forced=True) == Reaped(4)
     batch = Batch(
         completed=[a],
         others=[(b, b"b", Reschedule(1.0, b"b")), (c, b"c", RELEASE), (d, b"d", DeadLetter("exhausted", {}))],
@@ -184,7 +184,7 @@ async def test_dead_are_reaped_and_others_enter_when_redis_is_at_maxmemory(
         raw_redis.delete(KEYS.lease(registration.wid))
     raw_redis.config_set("maxmemory", 1)
     try:
-        assert await broker.reap("q", registration.wid, forced=forced) == 1
+        assert await broker.reap("q", registration.wid, forced=forced) == Reaped(1)
         other = await register()
         assert list((await other.exchange(NOTHING, 1, 0)).raws) == [b"a"]
     finally:

@@ -30,6 +30,7 @@ from asyncq.core.settlement import Reschedule, SettlementRules, settle_for
 from asyncq.core.task import Attempt
 from asyncq.worker.worker import Worker, WorkerSettings
 from tests.docs.page import ROOT, names, table
+from tests.support.accused import accuse
 from tests.support.states import until
 
 VECTORS = json.loads((ROOT / "docs/reference/protocol-vectors.json").read_text(encoding="utf-8"))
@@ -225,7 +226,12 @@ async def test_every_key_has_the_type_of_the_page(redis_url: str, raw_redis: red
         await asyncio.Event().wait()
 
     fields = {"id": "1", "name": "hold", "payload": 0, "timestamp": 1.5}
-    client, found = Client(redis_url), set()
+    client, broker, found = Client(redis_url), RedisBroker(ConnectionSettings(redis_url)), set()
+    raw_redis.rpush("q", codec.encode({**fields, "id": "accused"}))
+    await accuse(broker, "q")
+    raw_redis.rpush("q", codec.encode({**fields, "id": "suspected"}))
+    await accuse(broker, "q", (False, False))
+    await broker.close()
     await client.enqueue(Envelope("q", fields, retry_safe=True))
     raw_redis.rpush("q", b"{}", codec.encode({**fields, "name": "nobody"}), *[codec.encode(fields)] * 100)
     async with working(redis_url, registry):

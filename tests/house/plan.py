@@ -63,6 +63,8 @@ IMPORT_NAMES: Final = {"pyyaml": "yaml"}
 OPTIONS: Final = {
     "--bulk": "enqueue: a file of payloads, of this one call",
     "--count": "enqueue: how many, of this one call",
+    "--delay": "enqueue: when they are ready, of this one call",
+    "--eta": "enqueue: the same as a time",
     "--json": "every command that prints",
     "--limit": "dead: how many are shown",
     "--watch": "stats: show again and again",

@@ -39,7 +39,9 @@ class GatedInspector:
     async def stats(self, queue: str) -> QueueStats:
         self.waiting.set()
         await self.gate.wait()
-        return QueueStats(queue=queue, ready=1, scheduled=0, due=0, in_flight=0, dead=0, workers=1, oldest_age_s=0.1)
+        return QueueStats(
+            queue=queue, ready=1, scheduled=0, due=0, in_flight=0, suspects=6, dead=0, workers=1, oldest_age_s=0.1
+        )
 
     async def ping(self) -> None: ...
 

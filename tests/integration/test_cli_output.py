@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -17,8 +18,10 @@ from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.settlement import DeadLetter
 from tests.support.commands import NOBODY, asyncq, clean_environ, start_asyncq
+from tests.support.lua import redis_ms
 from tests.support.states import wait_until
 
+SCHEDULED = "asyncq:{q}:q:scheduled"
 TASKS = """
 from asyncq.core.registry import default_registry
 print("user code prints at import")
@@ -72,6 +75,23 @@ def test_count_enqueues_that_many_with_an_id_each(tmp_path, redis_url, raw_redis
     done = asyncq("enqueue", "t", "7", "--count", "1203", "--queue", "q", folder=tmp_path, REDIS_URL=redis_url)
     assert ok(done).split() == [message["id"] for message in messages(raw_redis, "q")]
     assert len(set(done.stdout.split())) == 1203
+
+
+def test_messages_wait_for_the_delay_or_the_time_that_was_asked_for(tmp_path, redis_url, raw_redis):
+    before_ms = redis_ms(raw_redis)
+    ok(asyncq("enqueue", "t", "1", "--delay", "90.5", "--queue", "q", folder=tmp_path, REDIS_URL=redis_url))
+    after_ms = redis_ms(raw_redis)
+    eta = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    here = eta.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
+    (tmp_path / "many").write_text("2\n3\n")
+    given = ("--bulk", "many", "--eta", here, "--queue", "q")
+    assert ok(asyncq("enqueue", "t", *given, folder=tmp_path, REDIS_URL=redis_url)) == "2\n"
+    ok(asyncq("enqueue", "t", "4", "--eta", "2020-01-01T00:00Z", "--queue", "q", folder=tmp_path, REDIS_URL=redis_url))
+
+    (first, second, third) = (due_ms for _, due_ms in raw_redis.zrange(SCHEDULED, 0, -1, withscores=True))
+    assert before_ms + 90_500 <= first <= after_ms + 90_500
+    assert eta.timestamp() * 1000 == second == third
+    assert [message["payload"] for message in messages(raw_redis, "q")] == [4]
 
 
 def test_bulk_enqueues_a_message_per_line_in_order(tmp_path, redis_url, raw_redis):

@@ -1,4 +1,4 @@
-"""The script that enqueues what is guarded or delayed."""
+"""The script that enqueues what is guarded or waits."""
 
 import pytest
 import redis
@@ -11,7 +11,9 @@ A, B, C = (KEYS.enqueued(name) for name in "abc")
 
 
 def enqueue(client: redis.Redis, guards: tuple[str, ...], delay_ms: int, *messages: str | bytes) -> object:
-    return run(client, "enqueue", (*NAMED, *guards), delay_ms, WINDOW_MS, *messages)
+    """All after the same delay; `messages` are pairs of unique id and raw."""
+    each = [part for k in range(0, len(messages), 2) for part in (messages[k], f"+{delay_ms}", messages[k + 1])]
+    return run(client, "enqueue", (*NAMED, *guards), WINDOW_MS, *each)
 
 
 def test_messages_are_ready_in_order_when_nothing_guards_or_delays_them(raw_redis: redis.Redis) -> None:
@@ -40,6 +42,33 @@ def test_messages_wait_when_they_are_delayed(raw_redis: redis.Redis) -> None:
     assert raw_redis.hgetall(KEYS.payloads) == {b"u1": b"same", b"u2": b"same"}
     assert (raw_redis.lrange(KEYS.due, 0, -1), raw_redis.exists(KEYS.ready)) == ([b"1"], 0)
     assert 0 < raw_redis.pttl(KEYS.due) <= 60_000
+
+
+def test_due_time_is_exactly_what_was_asked_when_a_time_is_given(raw_redis: redis.Redis) -> None:
+    at_ms = redis_ms(raw_redis) + 10_000
+    far_ms = 4_102_444_800_123
+    assert run(raw_redis, "enqueue", NAMED, WINDOW_MS, "u1", at_ms, b"one", "u2", far_ms, b"two") == 2
+    assert dict(raw_redis.zrange(KEYS.scheduled, 0, -1, withscores=True)) == {b"u1": at_ms, b"u2": far_ms}
+    assert raw_redis.hgetall(KEYS.payloads) == {b"u1": b"one", b"u2": b"two"}
+    assert (raw_redis.lrange(KEYS.due, 0, -1), raw_redis.exists(KEYS.ready)) == ([b"1"], 0)
+
+
+@pytest.mark.parametrize("late_ms", [0, 1, 3_600_000])
+def test_message_is_ready_at_once_when_its_time_has_passed_on_redis_clock(raw_redis: redis.Redis, late_ms: int) -> None:
+    assert run(raw_redis, "enqueue", NAMED, WINDOW_MS, "u1", redis_ms(raw_redis) - late_ms, b"one") == 1
+    assert run(raw_redis, "enqueue", NAMED, WINDOW_MS, "u2", -62_135_596_800_000, b"year one") == 1
+    assert keyspace(raw_redis) == {KEYS.ready: [b"one", b"year one"]}
+
+
+def test_each_has_its_own_time_when_one_script_carries_many(raw_redis: redis.Redis) -> None:
+    now_ms = redis_ms(raw_redis)
+    assert run(
+        raw_redis, "enqueue", (*NAMED, A, B, C), WINDOW_MS,
+        "u1", now_ms + 60_000, b"later", "u2", "+0", b"now", "u3", "+30000", b"sooner",
+    ) == 3  # fmt: skip
+    assert raw_redis.lrange(KEYS.ready, 0, -1) == [b"now"]
+    assert raw_redis.zrange(KEYS.scheduled, 0, -1) == [b"u3", b"u1"]
+    assert run(raw_redis, "enqueue", (*NAMED, A), WINDOW_MS, "u4", "+0", b"again") == 0
 
 
 def test_nothing_is_enqueued_and_no_guard_left_when_redis_is_at_its_limit(raw_redis: redis.Redis) -> None:

@@ -34,3 +34,11 @@ def test_message_stays_in_flight_when_the_queue_has_another_type(raw_redis: redi
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         run(raw_redis, "settle_release", NAMED, 7, "a")
     assert keyspace(raw_redis) == {INFLIGHT: {b"7": b"a"}, "q": b"text"}
+
+
+@pytest.mark.leaves_keys("in flight at nobody: only the script is judged")
+def test_message_returns_to_the_suspects_when_they_are_named_as_its_home(raw_redis: redis.Redis) -> None:
+    raw_redis.hset(INFLIGHT, mapping={"-7": "s", "8": "b"})
+    raw_redis.rpush(KEYS.suspects, "t")
+    assert run(raw_redis, "settle_release", (INFLIGHT, KEYS.suspects), -7, "s") == 1
+    assert keyspace(raw_redis) == {INFLIGHT: {b"8": b"b"}, KEYS.suspects: [b"s", b"t"]}

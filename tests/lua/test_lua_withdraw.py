@@ -7,7 +7,7 @@ import redis
 
 from tests.support.lua import INBOX, INFLIGHT, KEYS, LEASE, WID, enter, keyspace, redis_ms, run
 
-NAMED = (KEYS.ready, INFLIGHT, INBOX, LEASE, KEYS.workers)
+NAMED = (KEYS.ready, INFLIGHT, INBOX, LEASE, KEYS.workers, KEYS.suspects)
 
 
 def withdraw(client: redis.Redis, tombstone_ms: int = 0) -> Any:
@@ -25,6 +25,14 @@ def test_only_the_queue_remains_when_it_leaves_cleanly(raw_redis: redis.Redis) -
     hold(raw_redis)
     assert withdraw(raw_redis) == 3
     assert keyspace(raw_redis) == {"q": [b"a", b"b", b"c", b"d"]}
+
+
+def test_what_ran_alone_goes_to_the_head_of_the_suspects_when_it_leaves(raw_redis: redis.Redis) -> None:
+    enter(raw_redis)
+    raw_redis.hset(INFLIGHT, mapping={"-5": "s", "4": "a"})
+    raw_redis.rpush(KEYS.suspects, "t")
+    assert withdraw(raw_redis) == 2
+    assert keyspace(raw_redis) == {"q": [b"a"], KEYS.suspects: [b"s", b"t"]}
 
 
 def test_tombstone_stays_when_a_move_may_still_land(raw_redis: redis.Redis) -> None:

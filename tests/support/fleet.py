@@ -47,9 +47,11 @@ async def fail(payload):
 
 
 class Fleet:
-    """One supervisor and its children."""
+    """One supervisor and its children; or another command of ours that runs until it is stopped."""
 
-    def __init__(self, folder: Path, redis_url: str | None, *flags: str, tasks: str = TASKS) -> None:
+    def __init__(
+        self, folder: Path, redis_url: str | None, *flags: str, tasks: str = TASKS, command: str = "supervise"
+    ) -> None:
         self.folder, self.record = folder, folder / "record.jsonl"
         (folder / "tasks.py").write_text(tasks)
         self.record.touch()
@@ -57,8 +59,9 @@ class Fleet:
         env["RECORD"] = str(self.record)
         if redis_url is not None:
             env["ASYNCQ_REDIS_URL"] = redis_url
-        command = [sys.executable, "-m", "asyncq", "supervise", "--metrics-port", "0", "--log-format", "json", *flags]
-        self.process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        port = ["--metrics-port", "0"] if command == "supervise" else []
+        arguments = [sys.executable, "-m", "asyncq", command, *port, "--log-format", "json", *flags]
+        self.process = subprocess.Popen(arguments, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

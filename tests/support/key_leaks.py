@@ -79,6 +79,10 @@ def pairs_with(other: str) -> Rule:
     return rule
 
 
+def ends_and_pairs(space: Keyspace, key: Key) -> str:
+    return ends(space, key) or pairs_with("counts")(space, key)
+
+
 # kind: type, rule. Names as in asyncq/broker/keys.py and docs/reference/protocol.md; "<...>" is one part more.
 KINDS: dict[str, tuple[str, Rule]] = {
     "workers": ("zset", anything),
@@ -88,6 +92,11 @@ KINDS: dict[str, tuple[str, Rule]] = {
     "scheduled": ("zset", pairs_with("payloads")),
     "scheduled:payloads": ("hash", pairs_with("payloads")),
     "due": ("list", ends),
+    "suspects": ("list", anything),
+    "crashes": ("zset", ends_and_pairs),
+    "crashes:counts": ("hash", ends_and_pairs),
+    "accused": ("list", anything),
+    "killed": ("string", ends),
     "dead": ("zset", pairs_with("records")),
     "dead:records": ("hash", pairs_with("records")),
     "enqueued:<id>": ("string", ends),

@@ -5,8 +5,9 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from asyncq.core.doors import Batch, Registered, Taken
-from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError
+from asyncq.core.blame import Blame
+from asyncq.core.doors import Batch, Reaped, Registered, Taken
+from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError, RegistrationLostError
 from asyncq.core.settlement import DeadLetter, Release, Reschedule, Settlement
 from tests.support.states import until
 
@@ -16,6 +17,7 @@ class MemoryQueue:
 
     def __init__(self) -> None:
         self.ready: deque[bytes] = deque()
+        self.suspects: deque[bytes] = deque()
         self.scheduled: list[tuple[float, bytes]] = []
         self.dead: list[tuple[str, bytes, dict[str, object]]] = []
         self.inflight: dict[str, dict[int, bytes]] = {}
@@ -26,13 +28,13 @@ class MemoryQueue:
         self.ready.extend(raws)
         self.pushed.set()
 
-    def settle(self, raw: bytes, settlement: Settlement) -> None:
+    def settle(self, raw: bytes, settlement: Settlement, *, alone: bool = False) -> None:
         if isinstance(settlement, Reschedule):
             self.scheduled.append((settlement.delay_s, settlement.raw))
         elif isinstance(settlement, DeadLetter):
             self.dead.append((settlement.reason, raw, settlement.details))
         elif isinstance(settlement, Release):
-            self.ready.appendleft(raw)
+            (self.suspects if alone else self.ready).appendleft(raw)
 
 
 class MemoryRegistration:
@@ -41,6 +43,7 @@ class MemoryRegistration:
     def __init__(self, broker: "MemoryBroker", queue: str, wid: str) -> None:
         self.queue, self.wid, self._broker = queue, wid, broker
         self._tokens = itertools.count(1)
+        self.alone = 0
         self._woken = asyncio.Event()
         self.waiting = self.closed = False
         self.wakes = 0
@@ -50,24 +53,34 @@ class MemoryRegistration:
     def _store(self) -> MemoryQueue:
         return self._broker.queues[self.queue]
 
-    async def exchange(self, batch: Batch, room: int, ahead: int) -> Taken:
+    async def exchange(self, batch: Batch, room: int, ahead: int, *, alone: bool = False) -> Taken:
         self.exchanges.append((len(batch), room, ahead))
         await self._broker.trip(self.queue)
         mine = self._store.inflight.get(self.wid)
         if mine is None:
             await self._broker.answers.wait()
-            raise LookupError(self.wid)
+            raise RegistrationLostError(self.wid, len(batch))
         late = sum(mine.pop(token, None) is None for token in batch.completed)
         for token, raw, settlement in sorted(batch.others, key=lambda other: -other[0]):  # as the door promises
             if mine.pop(token, None) is None:
                 late += 1
             else:
-                self._store.settle(raw, settlement)
+                self._store.settle(raw, settlement, alone=token < 0)
+        if alone:
+            return self._take_suspect(mine, late)
         raws = [self._store.ready.popleft() for _ in range(min(room + ahead, len(self._store.ready)))]
         tokens = [next(self._tokens) for _ in raws]
         mine.update(zip(tokens, raws, strict=True))
         await self._broker.answers.wait()
-        return Taken(tokens, raws, late)
+        return Taken(tokens, raws, late, 0, len(self._store.suspects))
+
+    def _take_suspect(self, mine: dict[int, bytes], late: int) -> Taken:
+        self.alone += 1
+        if mine or not self._store.suspects:
+            return Taken([], [], late, 0, len(self._store.suspects))
+        token, raw = -next(self._tokens), self._store.suspects.popleft()
+        mine[token] = raw
+        return Taken([token], [raw], late, 0, len(self._store.suspects))
 
     async def wait(self, timeout_s: float) -> bool:
         await self._broker.trip(self.queue)
@@ -171,6 +184,7 @@ class MemoryBroker:
         waking: What becomes of a wake-up: "done", "refused", or "lost" as on a half-open connection.
         longest_block_s: When a pop that is not woken ends, instead of its own time-out.
         reaped: (queue, wid, forced) of every reap.
+        blamed: What the same reaps said of the end.
     """
 
     def __init__(self, *queues: str) -> None:
@@ -185,6 +199,7 @@ class MemoryBroker:
         self.waking = "done"
         self.longest_block_s = 3600.0
         self.reaped: list[tuple[str, str, bool]] = []
+        self.blamed: list[Blame] = []
         self.renewed: list[tuple[str, str]] = []
         self.rows: list[Registered] = []
         self._numbers = itertools.count(1)
@@ -239,15 +254,16 @@ class MemoryBroker:
         await self.trip()
         return self.rows
 
-    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         await self.trip()
         self.reaped.append((queue, wid, forced))
+        self.blamed.append(blame)
         mine = self.queues[queue].inflight.pop(wid, None)
         if mine is None:
             return None
         for raw in reversed(mine.values()):
             self.queues[queue].ready.appendleft(raw)
-        return len(mine)
+        return Reaped(len(mine))
 
     async def ping(self) -> None:
         await self.trip()

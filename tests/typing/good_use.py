@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypedDict, assert_type
 
 import msgspec
@@ -25,6 +26,7 @@ from asyncq import (
     start_workers,
     task,
 )
+from asyncq.core.retry import RetryByError
 
 
 @dataclass
@@ -47,6 +49,29 @@ class User(BaseModel):
 @task("track", queue="analytics", max_attempts=5, timeout_s=10, retry=RetryPolicy(base_s=2))
 async def track(event: Event) -> int:
     return len(event.name)
+
+
+def is_busy(error: BaseException) -> bool:
+    return "busy" in str(error)
+
+
+@task(
+    "ship",
+    retry_by_error={
+        KeyError: None,
+        ConnectionError: RetryPolicy(base_s=30, max_attempts=10),
+        is_busy: RetryPolicy(cap_s=5),
+        lambda error: isinstance(error, OSError) and error.errno == 28: None,
+    },
+)
+async def ship(event: Event) -> None: ...
+
+
+BANK: RetryByError = {PermissionError: None, ConnectionError: RetryPolicy(base_s=30)}
+
+
+@task("pay", retry_by_error=BANK)
+async def pay(event: Event) -> None: ...
 
 
 @task("row")
@@ -77,6 +102,7 @@ def sell(payload: Order, attempt: Attempt) -> float:
 
 
 assert_type(track, Task[Event, int])
+assert_type(ship, Task[Event, None])
 assert_type(row, Task[Row, None])
 assert_type(order, Task[Order, str])
 assert_type(user, Task[User, bool])
@@ -88,6 +114,7 @@ async def produce() -> None:
     assert_type(await track.enqueue(Event("a")), Handle)
     assert_type(await track.using(delay_s=60, queue="bulk").enqueue(Event("a")), Handle)
     assert_type(await track.using(headers={"traceparent": "00"}).enqueue_many([Event("a"), Event("b")]), list[Handle])
+    assert_type(await track.using(eta=datetime.now(UTC)).enqueue(Event("a")), Handle)
     assert_type(await row.enqueue({"name": "a"}), Handle)
     assert_type(await order.enqueue(Order("a")), Handle)
     assert_type(await user.enqueue(User(name="a")), Handle)

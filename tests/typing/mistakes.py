@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from asyncq import Client, Registry, SyncClient, task
+from asyncq import Client, Registry, RetryPolicy, SyncClient, task
 
 
 @dataclass
@@ -37,8 +37,19 @@ async def colour(payload: Event) -> None: ...
 async def attempts(payload: Event) -> None: ...
 
 
+@task("rules", retry_by_error={ValueError: 5})  # error: dict-item
+async def rules(payload: Event) -> None: ...
+
+
+@task("keys", retry_by_error={"ValueError": None})  # error: dict-item
+async def keys(payload: Event) -> None: ...
+
+
 @Registry().task("arguments")  # error: arg-type
 async def arguments(first: Event, second: int, third: str) -> None: ...
+
+
+RetryPolicy(max_attempts="3")  # error: arg-type
 
 
 async def produce() -> None:
@@ -50,6 +61,7 @@ async def produce() -> None:
     await track.enqueue_many([Event("a"), Order("b")])  # error: list-item
     await track.using(delay=60).enqueue(Event("a"))  # error: call-arg
     await track.using(delay_s="60").enqueue(Event("a"))  # error: arg-type
+    await track.using(eta="2026-12-01T08:00:00Z").enqueue(Event("a"))  # error: arg-type
     await track.using(delay_s=60).enqueue(Order("a"))  # error: arg-type
     await track(Order("a"))  # error: arg-type
     await Client().enqueue(Event("a"))  # error: arg-type

@@ -38,4 +38,4 @@ def test_every_mistake_is_found_where_it_stands(errors: Errors) -> None:
     expected = marked("mistakes.py")
 
     assert expected == {error for error in errors if error[0] == "mistakes.py"}
-    assert 17 == len(expected)
+    assert 21 == len(expected)

@@ -34,7 +34,9 @@ class FakeInspector:
     async def stats(self, queue: str) -> QueueStats:
         if self.away:
             raise BrokerUnavailableError("away")
-        return QueueStats(queue=queue, ready=1, scheduled=20, due=300, in_flight=4, dead=5, workers=1, oldest_age_s=2.5)
+        return QueueStats(
+            queue=queue, ready=1, scheduled=20, due=300, in_flight=4, suspects=6, dead=5, workers=1, oldest_age_s=2.5
+        )
 
     async def ping(self) -> None: ...
 
@@ -139,7 +141,7 @@ async def test_the_page_shows_queues_workers_and_versions(http: httpx.AsyncClien
     states = {state: page["asyncq_queue_tasks", "q", state] for state in ("ready", "scheduled", "due", "in_flight")}
     assert states == {"ready": 1.0, "scheduled": 20.0, "due": 300.0, "in_flight": 4.0}
     assert page["asyncq_queue_tasks", "q", "dead"] == 5.0
-    assert page["asyncq_queue_load", "q"] == 305.0
+    assert page["asyncq_queue_load", "q"] == 311.0
     assert page["asyncq_queue_oldest_age_seconds", "q"] == 2.5
     assert page["asyncq_redis_up",] == 1.0
     assert page["asyncq_worker_processes", "ready"] == 2.0

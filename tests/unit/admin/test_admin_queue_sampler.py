@@ -14,7 +14,9 @@ from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError
 
 
 def stats(queue: str) -> QueueStats:
-    return QueueStats(queue=queue, ready=1, scheduled=2, due=3, in_flight=4, dead=5, workers=1, oldest_age_s=None)
+    return QueueStats(
+        queue=queue, ready=1, scheduled=2, due=3, in_flight=4, suspects=6, dead=5, workers=1, oldest_age_s=None
+    )
 
 
 class FakeInspector:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def test_using_adds_up_and_leaves_the_registered_task_alone(task: Task[Event, No
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"delay": 5}, "task 'track': unknown option 'delay'; the options are queue, delay_s, max_attempts"),
+        ({"delay": 5}, "task 'track': unknown option 'delay'; the options are queue, delay_s, eta, max_attempts"),
         ({"queue": "a b"}, "queue name 'a b': expected 1 to 128"),
         ({"delay_s": -1}, "enqueue option delay_s: expected seconds from 0 to ten years, found -1"),
         ({"delay_s": "5"}, "delay_s: expected seconds from 0 to ten years, found '5'"),
@@ -92,6 +93,51 @@ def test_using_adds_up_and_leaves_the_registered_task_alone(task: Task[Event, No
 def test_a_wrong_option_is_refused_at_once(task: Task[Event, None], options: Any, sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         task.using(**options)
+
+
+@pytest.mark.parametrize(
+    ("eta", "sentence"),
+    [
+        (datetime(2026, 12, 1, 8), r"eta: expected a datetime with a time zone, such as .*, found datetime.datetime"),
+        ("2026-12-01T08:00:00Z", "eta: expected a datetime with a time zone, .*, found '2026-12-01T08:00:00Z'"),
+        (1_800_000_000.0, "eta: expected a datetime with a time zone, .*, found 1800000000.0"),
+        (date(2026, 12, 1), "eta: expected a datetime with a time zone, .*, found datetime.date"),
+        (datetime.now(UTC) + timedelta(days=3661), "eta: expected a time at most ten years ahead, found datetime"),
+        (datetime.max.replace(tzinfo=timezone(-timedelta(hours=23))), "eta: expected a time at most ten years ahead"),
+    ],
+)
+def test_a_wrong_time_is_refused_at_once(task: Task[Event, None], eta: Any, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"enqueue option {sentence}"):
+        task.using(eta=eta)
+    with pytest.raises(ConfigurationError, match=f"enqueue option {sentence}"):
+        Envelope("q", asyncq.create_task("x", 1), eta=eta)
+
+
+def test_a_time_and_a_delay_are_refused_together(task: Task[Event, None]) -> None:
+    soon, sentence = datetime.now(UTC), "enqueue option eta: expected eta or delay_s, not both"
+
+    with pytest.raises(ConfigurationError, match=sentence):
+        task.using(eta=soon, delay_s=5)
+    with pytest.raises(ConfigurationError, match=sentence):
+        task.using(delay_s=5).using(eta=soon)
+    with pytest.raises(ConfigurationError, match=sentence):
+        Envelope("q", asyncq.create_task("x", 1), delay_s=5, eta=soon)
+    assert soon == task.using(delay_s=5).using(eta=soon, delay_s=0).envelope(Event(1)).eta
+
+
+@pytest.mark.parametrize(
+    "eta",
+    [
+        datetime.now(UTC) + timedelta(days=3659),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+    ],
+)
+def test_every_time_with_a_zone_is_carried_along(task: Task[Event, None], eta: datetime) -> None:
+    envelope = task.using(eta=eta, retry_safe=True).envelope(Event(1))
+
+    assert (eta, 0.0, True, True) == (envelope.eta, envelope.delay_s, envelope.retry_safe, envelope.waits)
+    assert ["id", "name", "payload", "timestamp"] == list(envelope.message)
 
 
 def test_an_envelope_by_hand_refuses_a_wrong_delay() -> None:

@@ -21,6 +21,7 @@ CODES = {
     errors.BrokerUnavailableError: 69,
     errors.BrokerRefusedError: 69,
     errors.OutcomeUnknownError: 69,
+    errors.RegistrationLostError: 70,
     errors.PortBusyError: 73,
 }
 

@@ -35,6 +35,10 @@ options = st.builds(
     max_attempts=st.integers(1, 10**400),
     timeout_s=seconds,
     retry=st.builds(RetryPolicy, base_s=seconds, cap_s=seconds),
+    retry_by_error=st.dictionaries(
+        st.sampled_from([KeyError, ValueError, Exception, lambda error: True, lambda error: 1 / 0]),
+        st.none() | st.builds(RetryPolicy, base_s=seconds, cap_s=seconds, max_attempts=st.none() | st.integers(1)),
+    ),
 )
 anything = st.one_of(
     st.none(),
@@ -51,7 +55,7 @@ anything = st.one_of(
 @MANY
 @given(options, st.sampled_from(Kind), st.none() | st.floats(allow_nan=False, allow_infinity=False))
 def test_what_is_accepted_works_in_every_settlement(given_: TaskOptions, kind: Kind, delay_s: float | None) -> None:
-    outcome = Outcome(kind=kind, error="no", delay_s=delay_s)
+    outcome = Outcome(kind=kind, error="no", delay_s=delay_s, exception=ValueError("no"))
 
     found = settle_for(outcome, RAW, codec.decode(RAW), given_, SettlementRules(), 1.7e9, Random(1))
 
@@ -67,6 +71,7 @@ GOOD = {
     "max_attempts": lambda value: type(value) is int and value >= 1,
     "timeout_s": lambda value: is_number(value) and value >= 0,
     "retry": lambda value: type(value) is RetryPolicy,
+    "retry_by_error": lambda value: type(value) is dict,
 }
 
 
@@ -115,7 +120,7 @@ class Unspeakable:
         raise RuntimeError("no repr")
 
 
-@pytest.mark.parametrize("option", ["queue", "max_attempts", "timeout_s", "retry"])
+@pytest.mark.parametrize("option", ["queue", "max_attempts", "timeout_s", "retry", "retry_by_error"])
 def test_what_has_no_repr_is_refused_by_its_type(option: str) -> None:
     with pytest.raises(ConfigurationError, match="found Unspeakable that cannot be written"):
         TaskOptions(**{option: Unspeakable()})  # type: ignore[arg-type]

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from asyncq.core.blame import Blame
 from asyncq.core.contact import Contact
+from asyncq.core.doors import Reaped
 from asyncq.core.errors import BrokerRefusedError
 from asyncq.core.nulls import NullObserver
 from asyncq.maintenance import keeper as keeper_module
@@ -23,9 +25,9 @@ class RefusingBroker(MemoryBroker):
 
     asked = 0
 
-    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         self._refuse(queue)
-        return await super().reap(queue, wid, forced=forced)
+        return await super().reap(queue, wid, forced=forced, blame=blame)
 
     async def renew(self, queue: str, wid: str) -> bool:
         self._refuse(queue)
@@ -56,7 +58,7 @@ async def test_a_reap_is_carried_out_and_then_confirmed() -> None:
         registration = await broker.register(queue, "w1")
         broker.queues[queue].inflight[registration.wid] = {1: b"one", 2: b"two"}
     async with keeping(broker) as (keeper, confirmed):
-        keeper.order({"type": "reap", "seq": 7, "incarnations": [["w1", ["a", "b"]]]})
+        keeper.order({"type": "reap", "seq": 7, "incarnations": [["w1", ["a", "b"]]], "blame": "killed"})
         await until(lambda: confirmed)
 
     assert [{"type": "reaped", "seq": 7}] == confirmed
@@ -68,7 +70,7 @@ async def test_an_empty_list_reaps_nothing_and_is_confirmed() -> None:
     broker = MemoryBroker()
     await broker.register("q", "w1")
     async with keeping(broker) as (keeper, confirmed):
-        keeper.order({"type": "reap", "seq": 1, "incarnations": []})
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [], "blame": "killed"})
         await until(lambda: confirmed)
 
     assert [] == broker.reaped
@@ -79,7 +81,7 @@ async def test_nothing_is_confirmed_before_redis_answered() -> None:
     await broker.register("q", "w1")
     broker.away = True
     async with keeping(broker) as (keeper, confirmed):
-        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]]})
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]], "blame": "killed"})
         before = broker.trips
         await until(lambda: broker.trips > before + 4)
         assert [] == confirmed
@@ -107,7 +109,7 @@ async def test_nobody_is_told_that_redis_is_back_before_it_answered(caplog: pyte
     broker = MemoryBroker()
     broker.away = True
     async with keeping(broker) as (keeper, _):
-        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]]})
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]], "blame": "killed"})
         await until(lambda: broker.trips > 6)  # renewing nobody meanwhile, which always works
 
     assert ["redis is away, trying again"] == [record.message for record in caplog.records]
@@ -117,7 +119,9 @@ async def test_an_order_that_comes_before_the_loops_run_is_not_lost() -> None:
     broker = MemoryBroker()
     await broker.register("q", "w1")
     async with keeping(broker) as (keeper, confirmed):
-        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]]})  # nothing has run yet
+        keeper.order(
+            {"type": "reap", "seq": 1, "incarnations": [["w1", ["q"]]], "blame": "killed"}
+        )  # nothing has run yet
         await until(lambda: confirmed)
         await until(lambda: broker.trips > 3)  # promoter and reaper of the queue work
 
@@ -128,8 +132,8 @@ async def test_what_redis_refuses_to_reap_blocks_no_other_queue_and_no_later_ord
     broker = RefusingBroker("bad", "good")
     broker.refusing.add("bad")
     async with keeping(broker) as (keeper, confirmed):
-        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad", "good"]]]})
-        keeper.order({"type": "reap", "seq": 2, "incarnations": [["w2", ["good"]]]})
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad", "good"]]], "blame": "killed"})
+        keeper.order({"type": "reap", "seq": 2, "incarnations": [["w2", ["good"]]], "blame": "killed"})
         await until(lambda: confirmed)
 
     assert [{"type": "reaped", "seq": 2}] == confirmed
@@ -143,7 +147,7 @@ async def test_what_redis_refused_to_reap_is_tried_again_after_a_pause_and_confi
     broker = RefusingBroker("bad", "good")
     broker.refusing.add("bad")
     async with keeping(broker) as (keeper, confirmed):
-        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad", "good"]]]})
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad", "good"]]], "blame": "killed"})
         await until(lambda: broker.asked > 1)
         assert [] == confirmed
         broker.refusing.clear()
@@ -158,7 +162,7 @@ async def test_a_refused_reap_is_not_repeated_without_a_pause() -> None:
     broker.refusing.add("bad")
     async with keeping(broker) as (keeper, confirmed):
         keeper.order({"type": "live", "incarnations": [["w2", ["good"]]]})
-        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad"]]]})
+        keeper.order({"type": "reap", "seq": 1, "incarnations": [["w1", ["bad"]]], "blame": "killed"})
         await until(lambda: len(broker.renewed) > 8)  # Redis answers all the time
 
     assert (1, []) == (broker.asked, confirmed)

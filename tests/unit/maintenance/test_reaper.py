@@ -6,11 +6,15 @@ import subprocess
 import sys
 from random import Random
 
+import pytest
+
+from asyncq.core.blame import Blame
 from asyncq.core.contact import Contact
-from asyncq.core.doors import Registered
+from asyncq.core.doors import Reaped, Registered
 from asyncq.core.errors import BrokerRefusedError
 from asyncq.core.nulls import NullObserver
-from asyncq.maintenance.reaper import Reaper, Suspicion, pid_of, process_exists
+from asyncq.maintenance import reaper as reaper_module
+from asyncq.maintenance.reaper import Reaper, Suspicion, pid_of, process_exists, tell
 from tests.support.memory_broker import MemoryBroker
 from tests.support.states import until, wait_until
 
@@ -83,10 +87,10 @@ def test_a_process_that_ended_and_was_not_collected_does_not_exist() -> None:
 class RefusingBroker(MemoryBroker):
     """Refuses to reap one incarnation."""
 
-    async def reap(self, queue: str, wid: str, *, forced: bool) -> int | None:
+    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         if wid == "host:10:stuck":
             raise BrokerRefusedError("switched on by the test")
-        return await super().reap(queue, wid, forced=forced)
+        return await super().reap(queue, wid, forced=forced, blame=blame)
 
 
 async def test_others_are_reaped_when_one_is_refused() -> None:
@@ -100,3 +104,54 @@ async def test_others_are_reaped_when_one_is_refused() -> None:
         task.cancel()
 
     assert [("q", "host:11:dead", True)] == broker.reaped
+
+
+async def test_an_end_that_a_supervisor_sees_is_left_to_it_and_judged_by_what_is_known() -> None:
+    broker = MemoryBroker()
+    broker.rows = [
+        Registered("host:10:child", 0, True),
+        Registered("host:11:stranger", 0, True),
+        Registered("host:12:silent", 0, False),
+    ]
+    supervised = {"host:10:child", "host:12:silent"}
+    reaper = Reaper(
+        broker, "q", NullObserver(), Contact(Random(1)), exists=lambda pid: pid == 12, supervised=supervised
+    )
+    task = asyncio.ensure_future(reaper.run())
+    try:
+        await until(lambda: broker.reaped)
+        assert [("q", "host:11:stranger", True)] == broker.reaped
+        assert [Blame.KILLED] == broker.blamed
+        supervised.discard("host:10:child")
+        await until(lambda: ("q", "host:10:child", True) in broker.reaped)
+    finally:
+        task.cancel()
+
+
+async def test_a_lease_that_ran_out_accuses_less_than_a_process_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaper_module, "SAMPLE_S", 0.001)
+    broker = MemoryBroker()
+    broker.rows = [Registered("elsewhere:12:silent", 0, False)]
+    task = asyncio.ensure_future(Reaper(broker, "q", NullObserver(), Contact(Random(1))).run())
+    try:
+        await until(lambda: broker.reaped)
+    finally:
+        task.cancel()
+
+    assert ("q", "elsewhere:12:silent", False) == broker.reaped[0]
+    assert Blame.LOST == broker.blamed[0]
+
+
+def test_what_a_reap_found_is_counted_and_dead_letters_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    counted: list[tuple[str, str, int]] = []
+
+    class Counting(NullObserver):
+        def counted(self, metric: str, queue: str, amount: int) -> None:
+            counted.append((metric, queue, amount))
+
+    tell(Counting(), "q", Reaped(), "redelivered")
+    tell(Counting(), "q", Reaped(3, 2, ("w:alone1",)), "redelivered")
+
+    assert [("redelivered", "q", 5), ("poison", "q", 1)] == counted
+    (record,) = caplog.records
+    assert ("dead letter", "poison", "w:alone1") == (record.message, record.reason, record.dead_letter)  # type: ignore[attr-defined]

@@ -34,10 +34,10 @@ def received(channel: Channel) -> list[dict[str, Any]]:
 
 def test_ledger_keeps_a_reap_until_it_is_confirmed() -> None:
     ledger = ReapLedger()
-    first = ledger.add([("a", ["q"])])
-    second = ledger.add([("b", ["q"]), ("c", [])])
-    assert first == {"type": "reap", "seq": 1, "incarnations": [("a", ["q"])]}
-    assert second == {"type": "reap", "seq": 2, "incarnations": [("b", ["q"]), ("c", [])]}
+    first = ledger.add([("a", ["q"])], "killed")
+    second = ledger.add([("b", ["q"]), ("c", [])], "killed")
+    assert first == {"type": "reap", "seq": 1, "incarnations": [("a", ["q"])], "blame": "killed"}
+    assert second == {"type": "reap", "seq": 2, "incarnations": [("b", ["q"]), ("c", [])], "blame": "killed"}
     assert ledger.pending() == [first, second]
     ledger.confirm(1)
     ledger.confirm(1)
@@ -48,7 +48,7 @@ def test_ledger_keeps_a_reap_until_it_is_confirmed() -> None:
 
 def test_nothing_is_reaped_when_there_are_no_incarnations() -> None:
     ledger = ReapLedger()
-    assert ledger.add([]) is None
+    assert ledger.add([], "killed") is None
     assert len(ledger) == 0
 
 
@@ -61,10 +61,10 @@ def test_keeper_hears_of_the_living_first_when_a_child_is_buried() -> None:
     link.share_living()
     link.share_living()
     assert received(keeper_end) == [{"type": "live", "incarnations": [["a", ["q"]], ["b", ["q"]]]}]
-    link.buried(slots[0])
+    link.buried(slots[0], "killed")
     assert received(keeper_end) == [
         {"type": "live", "incarnations": [["b", ["q"]]]},
-        {"type": "reap", "seq": 1, "incarnations": [["a", ["q"]]]},
+        {"type": "reap", "seq": 1, "incarnations": [["a", ["q"]]], "blame": "killed"},
     ]
     assert slots[0].page.incarnations == []
 
@@ -74,12 +74,12 @@ def test_new_keeper_is_told_everything_when_it_is_ready() -> None:
     link = KeeperLink(slots)
     slots[0].page.set_incarnations([("a", ["q"])])
     slots[1].page.set_incarnations([("b", ["q"])])
-    link.buried(slots[0])  # no keeper is there
+    link.buried(slots[0], "killed")  # no keeper is there
     keeper_end = make_ready(slots[2])
     link.keeper_ready()
     assert received(keeper_end) == [
         {"type": "live", "incarnations": [["b", ["q"]]]},
-        {"type": "reap", "seq": 1, "incarnations": [["a", ["q"]]]},
+        {"type": "reap", "seq": 1, "incarnations": [["a", ["q"]]], "blame": "killed"},
     ]
 
 
@@ -87,7 +87,7 @@ def test_ledger_stays_empty_when_no_child_gives_back() -> None:
     slots = slots_of(WORKERS)
     link = KeeperLink(slots)
     slots[0].page.set_incarnations([("a", ["q"])])
-    link.buried(slots[0])
+    link.buried(slots[0], "killed")
     link.share_living()
     assert len(link.ledger) == 0
 
@@ -97,7 +97,7 @@ def test_death_of_the_keeper_is_no_error_when_something_is_sent_to_it() -> None:
     make_ready(slots[2]).close()
     link = KeeperLink(slots)
     slots[0].page.set_incarnations([("a", ["q"])])
-    link.buried(slots[0])
+    link.buried(slots[0], "killed")
     assert slots[2].state is State.READY
     assert len(link.ledger) == 1
 

@@ -125,6 +125,8 @@ def test_page_shows_what_the_child_wrote() -> None:
     page.set_load(7, 123)
     page.beat()
     page.set_redis_seen()
+    page.set_taken()
+    page.set_alone(True)
     page.set_incarnations([("h:1:a", ("q1", "q2")), ("h:1:b", ["q3"])])
     page.set_queues(["q1", "q2", "q3"])
     slot = board.snapshot(page.beat_ns + 2_000_000_000).slots[1]
@@ -133,6 +135,13 @@ def test_page_shows_what_the_child_wrote() -> None:
     assert slot.beat_age_s == 2.0
     assert slot.redis_age_s is not None
     assert 1.9 < slot.redis_age_s <= 2.0 <= slot.state_age_s
+    assert slot.take_age_s is not None
+    assert 1.9 < slot.take_age_s <= slot.redis_age_s
+    assert (slot.in_flight, slot.alone) == (7, True)
+    page.clear_incarnations()
+    assert (page.in_flight, page.alone) == (0, False)
+    page.set_load(7, 123)
+    page.set_incarnations([("h:1:a", ("q1", "q2")), ("h:1:b", ["q3"])])
     assert slot.queues == ("q1", "q2", "q3")
     assert (page.index, page.in_flight, page.settled) == (1, 7, 123)
     assert page.incarnations == [("h:1:a", ["q1", "q2"]), ("h:1:b", ["q3"])]
@@ -187,12 +196,14 @@ def test_page_starts_empty_when_a_new_child_begins() -> None:
     page.set_load(7, 123)
     page.beat()
     page.set_redis_seen()
+    page.set_taken()
+    page.set_alone(True)
     page.set_incarnations([("h:1:a", ["q"])])
     version = page.incarnations_version
     page.begin("worker", 0)
     slot = board.snapshot().slots[0]
     assert (page.in_flight, page.settled, page.incarnations) == (0, 0, [])
-    assert (slot.beat_age_s, slot.redis_age_s) == (None, None)
+    assert (slot.beat_age_s, slot.redis_age_s, slot.take_age_s, slot.alone) == (None, None, None, False)
     assert page.incarnations_version > version
 
 

@@ -80,3 +80,44 @@ async def test_the_bell_of_a_lost_incarnation_is_closed() -> None:
         await until(lambda: len(broker.registrations) == 2)
         await until(lambda: broker.registrations[0].closed)
         assert not broker.registrations[0].waiting
+
+
+@pytest.mark.parametrize("cancel_lost", [False, True])
+async def test_what_runs_is_cancelled_only_when_asked_for_and_nobody_renewed_for_a_lease(cancel_lost: bool) -> None:
+    broker = MemoryBroker()
+    bench = Bench(broker, consumers=2, cancel_lost=cancel_lost, lease_s=0.3)
+    broker.queues["q"].push(message("hold", 1))
+    async with working(bench):
+        await until(lambda: bench.seen == [1])
+        renewed = len(broker.renewed)
+        await until(lambda: len(broker.renewed) > renewed + 20)  # a lease and more, with Redis there
+        assert not bench.worker.handed_back
+        broker.away = True
+        asked = broker.trips
+        if cancel_lost:
+            await until(lambda: bench.worker._runnings[0].handed_back + bench.worker._runnings[1].handed_back == 1)
+            broker.away = False
+            await until(lambda: bench.seen == [1, 1])  # nobody had reaped us: it went back and runs again
+        else:
+            await until(lambda: broker.trips > asked + 8)
+            broker.away = False
+            bench.gate.set()
+            await until(lambda: bench.observer.ended)
+            assert bench.seen == [1]
+
+    assert bench.worker.complete
+
+
+async def test_what_runs_is_cancelled_at_once_when_the_registration_is_gone_and_that_is_asked_for() -> None:
+    broker = MemoryBroker()
+    bench = Bench(broker, consumers=2, cancel_lost=True)
+    broker.queues["q"].push(message("hold", 1))
+    async with working(bench):
+        await until(lambda: bench.seen == [1])
+        await broker.reap("q", broker.registrations[0].wid, forced=True)
+        await until(lambda: bench.seen == [1, 1])  # by the new incarnation
+        assert bench.observer.counts["late_settlements"] == 1
+        bench.gate.set()
+        await until(lambda: [ended[2] for ended in bench.observer.ended].count("succeeded") == 1)
+
+    assert 0 == bench.worker.handed_back  # that was no drain

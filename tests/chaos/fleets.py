@@ -1,0 +1,156 @@
+"""Processes that the rig starts: `asyncq supervise` with its children, or one plain `asyncq worker`."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.chaos.records import Log
+from tests.support.states import wait_until
+from tests.support.supervised import alive
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Running:
+    """One command and what it starts.
+
+    Args:
+        name: Of its log.
+        arguments: Of `python -m asyncq`.
+        folder: Its current folder, where the log lies, too.
+        env: Beside the environment of ours, from which everything that asyncq would read is taken away.
+        wrapper: Stands before the command, for example ("unshare", "--net").
+
+    Attributes:
+        log: What it wrote to standard error.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], folder: Path, env: Mapping[str, str], wrapper: Sequence[str] = ()
+    ) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("ASYNCQ_", "REDIS_URL"))}
+        path = folder / f"{name}.log"
+        with path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*wrapper, sys.executable, "-m", "asyncq", *arguments, "--log-format", "json"],
+                cwd=folder,
+                env={**clean, "PYTHONPATH": str(ROOT), **env},
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
+        self.log = Log(path)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait(self, timeout_s: float = 60) -> int:
+        """Its exit code."""
+        return self.process.wait(timeout_s)
+
+    def signal(self, *numbers: signal.Signals) -> None:
+        """Send signals one after the other, each when the one before has arrived."""
+        for number in numbers:
+            self.process.send_signal(number)
+            wait_until(lambda number=number: not _pending(self.pid, number), what=f"{number.name} arrives")
+
+    def stop(self, timeout_s: float = 60) -> int:
+        """SIGTERM and its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(timeout_s)
+
+    def pids(self) -> list[int]:
+        """Of every process of ours that is alive."""
+        return [self.pid] if alive(self.pid) else []
+
+    def end(self) -> None:
+        """Whatever happened, leave nothing behind."""
+        pids = self.pids()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for pid in pids:
+            if alive(pid) and pid != self.pid:
+                _kill(pid, signal.SIGCONT)  # what stands still does not notice that its parent is gone
+        wait_until(lambda: not any(alive(pid) for pid in pids), 10, f"nothing is left of {pids}")
+
+
+class Worker(Running):
+    """A process without a supervisor."""
+
+
+class Fleet(Running):
+    """A supervisor and its children."""
+
+    def ready(self, timeout_s: float = 60) -> "Fleet":
+        """Wait for the first full set."""
+        wait_until(lambda: self.log.events("ready") or self.process.poll() is not None, timeout_s, "ready")
+        assert self.process.poll() is None, self.log.lines[-20:]
+        return self
+
+    def workers(self) -> list[int]:
+        """Pids of those that are ready and alive."""
+        return self._living("worker")
+
+    def keeper(self) -> int:
+        return self._living("keeper")[-1]
+
+    def _living(self, role: str) -> list[int]:
+        ready = {event["pid"] for event in self.log.events("child ready") if event["role"] == role}
+        dead = {event["pid"] for event in self.log.events("child died")}
+        return sorted(pid for pid in ready - dead if alive(pid))
+
+    def pids(self) -> list[int]:
+        return [*super().pids(), *descendants(self.pid)]
+
+    def page(self, path: str = "/metrics") -> str:
+        """What the admin process answers."""
+        base = self.log.events("supervising")[0]["metrics"].removesuffix("/metrics")
+        with urllib.request.urlopen(base + path, timeout=10) as answer:
+            return str(answer.read().decode())
+
+
+STANDING = ("T", "Z", "X", "")
+
+
+def state_of(pid: int) -> str:
+    """The letter of its state as procfs has it: R runs, S waits, T stands still, Z ended; "" if there is no such."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def descendants(pid: int) -> list[int]:
+    """Pids of all children and theirs."""
+    found = []
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(child) for child in tasks.read_text().split()]
+        except OSError:
+            continue
+        for child in children:
+            found += [child, *descendants(child)]
+    return found
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _pending(pid: int, number: int) -> bool:
+    """Whether a signal has not reached the process yet: signals of one kind that are pending together arrive once."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)

@@ -1,0 +1,6 @@
+"""Short forms: messages that end the process which runs them."""
+
+from tests.chaos import poison
+from tests.chaos.short import short_forms
+
+test_poison = short_forms(poison)
