@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncq.broker.connection import ConnectionSettings
-from asyncq.broker.wire import AsyncWire
+from asyncq.broker.wire_door import Wire
+from asyncq.broker.wires import async_wire
 from asyncq.core.errors import BrokerRefusedError
 
 _SECTIONS: Final = ("persistence", "memory", "replication")
@@ -36,12 +37,14 @@ class Finding:
 
 
 async def ask(settings: ConnectionSettings) -> list[Finding]:
-    """Ask the Redis there and judge. Cost: 1 INFO, 1 CONFIG GET, on a connection of its own.
+    """Ask the Redis there and judge; one node speaks for its cluster.
+
+    Cost: 1 INFO, 1 CONFIG GET, on a connection of its own.
 
     Raises:
         BrokerError: it cannot be reached, or refuses even the connection.
     """
-    wire = AsyncWire(settings, "durability", 1)
+    wire = async_wire(settings, "durability", 1)
     try:
         await wire.call("PING")  # a refusal from here on is about one command, not about the user
         said = await _allowed(wire, "INFO", *_SECTIONS)
@@ -51,7 +54,7 @@ async def ask(settings: ConnectionSettings) -> list[Finding]:
     return findings(None if said is None else facts_in(said), None if config is None else _pairs(config))
 
 
-async def _allowed(wire: AsyncWire, *command: str) -> Any:
+async def _allowed(wire: Wire, *command: str) -> Any:
     """The reply, or None when this user, or this service, does not allow the command."""
     try:
         return await wire.call(*command)
