@@ -98,14 +98,15 @@ def metrics(rig: Rig, fleet: Fleet) -> Verdict:
 def long_tasks(scale: Scale) -> Verdict:
     with Rig(scale, "T2") as rig:
         fleet = rig.fleet("--procs", "3", "--per-proc", scale.pick("50", "200")).ready()
-        rig.enqueue(scale.pick(150, 8_000), shortest_s=1, longest_s=scale.pick(1.5, 5))
+        rig.enqueue(scale.pick(400, 8_000), shortest_s=1, longest_s=scale.pick(1.5, 5))
         wait_until(lambda: rig.started(scale.pick(100, 500)))
         # Rarely enough that what runs again ends before the next kill: what is hit twice has to wait to be run alone.
-        rig.kill_while(fleet.workers, scale.pick(0.7, 6.0), until=rig.finished, most=scale.pick(2, 8))
+        rig.kill_while(fleet.workers, scale.pick(1.8, 6.0), until=rig.finished, most=scale.pick(2, 8))
         verdict = ended(rig, fleet)
         p99_s = rig.findings().recovery_s(0.99)
+    limit_s = scale.pick(8, 1)  # short: any machine, also a busy one; by the lease alone it would take 20
     verdict.figures["recovery_p99_s"] = p99_s
-    verdict.check(p99_s < 1, f"started again within {p99_s:.3f} s (p99), expected less than 1 s")
+    verdict.check(p99_s < limit_s, f"started again within {p99_s:.3f} s (p99), expected less than {limit_s} s")
     return verdict
 
 
