@@ -9,7 +9,7 @@ import time
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chaos.fleets import Fleet, alive
-from tests.chaos.rig import QUEUE, Rig
+from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
 
@@ -40,6 +40,21 @@ def one_child(scale: Scale) -> Verdict:
         verdict = ended(rig, fleet)
         verdict.figures |= recording(rig)
     verdict.add(counted)
+    return verdict
+
+
+@case("T1-keeper", "a worker and the keeper, who would hand back, are killed together: handed back by the next keeper")
+def keeper_too(scale: Scale) -> Verdict:
+    with Rig(scale, "T1-keeper") as rig:
+        fleet = rig.fleet("--procs", "3", "--per-proc", "20").ready()
+        rig.enqueue(scale.pick(6_000, 60_000), longest_s=0.05)
+        killed = 0
+        while not holds_within(rig.finished, scale.pick(0.5, 0.4)):
+            if fleet.keepers() and (living := fleet.workers()):
+                rig.kill(*rig.rng.sample([rig.rng.choice(living), *fleet.keepers()], 2))
+                killed += 1
+        verdict = ended(rig, fleet)
+    verdict.figures["pairs"] = killed
     return verdict
 
 
