@@ -92,20 +92,27 @@ def _persistence(info: Facts, config: Facts) -> list[Finding]:
 
 
 def _append_only(fsync: str | None) -> str:
-    """How much of the append-only file a power failure takes."""
+    """How much of the append-only file a failure takes.
+
+    With everysec writes are put off for up to 2 s while the disk is still busy with the ones before, answered or not.
+    """
     match fsync:
         case "always":
             return "loses nothing that it acknowledged, also when its machine loses power (appendfsync always)"
         case "everysec":
-            how = "the last second or two of what it acknowledged, when its machine loses power"
-        case "no":
-            how = "about the last half minute of what it acknowledged, when its machine loses power"
-        case _:
             return (
-                f"can lose, when its machine loses power, what appendfsync allows ({_UNSEEN}: nothing with always, "
-                "a second or two with everysec, half a minute with no); nothing when it alone dies (appendonly yes)"
+                "can lose the last second or two of what it acknowledged, when its machine loses power or when it dies "
+                "while its disk lags behind (appendonly yes, appendfsync everysec)"
             )
-    return f"can lose {how}; nothing when it alone dies (appendonly yes, appendfsync {fsync})"
+        case "no":
+            return (
+                "can lose about the last half minute of what it acknowledged, when its machine loses power; "
+                "nothing when it alone dies (appendonly yes, appendfsync no)"
+            )
+    return (
+        f"can lose, when its machine loses power, what appendfsync allows ({_UNSEEN}: nothing with always, "
+        "a second or two with everysec, half a minute with no)"
+    )
 
 
 def _snapshots(save: str | None) -> Finding:

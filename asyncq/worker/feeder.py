@@ -199,7 +199,8 @@ class Feeder:
             self._give_back()
         self._rate.note(self.settled, time.perf_counter())
         lane.empty = found < room
-        return (0 < room <= found and self._can_take(lane)) or self._may_be_alone(lane)
+        more = 0 < room <= found or (alone and not taken.raws)  # refused a suspect, it has not asked for the others yet
+        return (more and self._can_take(lane)) or self._may_be_alone(lane)
 
     def _accept(self, lane: Lane, taken: Taken) -> None:
         """Give the messages to the consumers, waking as many as there is work for."""

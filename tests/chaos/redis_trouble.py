@@ -3,9 +3,10 @@
 A worker neither dies nor goes deaf: after every fault each process that was there before still takes its share.
 """
 
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from tests.chaos.fleets import Fleet
@@ -48,6 +49,13 @@ def meanwhile(step: Callable[[], object], every_s: float) -> Iterator[None]:
         raise failures[0]
 
 
+def push_mixed(rig: Rig, each: int) -> list[str]:
+    """Some that are retried, so many, and some that have expired, so many, in between. Ids of the latter."""
+    expired = [json.dumps({**json.loads(rig.message()), "expires_at": 1.0}).encode() for _ in range(each)]
+    rig.push((rig.message("flaky", failures=1) for _ in range(each)), front=True)
+    return rig.push(expired, front=True)
+
+
 def drained(rig: Rig, within_s: float) -> Verdict:
     """Wait until no message is anywhere; a problem if that does not come."""
     began = time.monotonic()
@@ -76,11 +84,13 @@ def _probe(rig: Rig) -> set[str]:
     return set(rig.enqueue(PROCS * PER_PROC, shortest_s=PROBE_S, longest_s=PROBE_S))
 
 
-def ended(rig: Rig, fleet: Fleet, *, deaths: int = 0, within_s: float = 60.0, probe: bool = True) -> Verdict:
-    """The end of a case: all drained, nobody deaf, nobody died but who was killed, and the oracle is content."""
+def ended(rig: Rig, fleet: Fleet, *, deaths: int = 0, within_s: float = 60.0, dead: Collection[str] = ()) -> Verdict:
+    """The end of a case: all drained, nobody deaf, nobody died but who was killed, and the oracle is content.
+
+    `dead`: ids of those that must be dead letters.
+    """
     verdict = drained(rig, within_s)
-    if probe:
-        verdict.add(hearing(rig, fleet))
+    verdict.add(hearing(rig, fleet))
     died = fleet.log.events("child died")
     verdict.check(len(died) == deaths, f"{len(died)} children died, {deaths} were killed: {died[:3]}")
     code = fleet.stop()
@@ -88,5 +98,5 @@ def ended(rig: Rig, fleet: Fleet, *, deaths: int = 0, within_s: float = 60.0, pr
     verdict.check(not (odd := fleet.log.other_lines()), f"not from the log: {odd[:5]}")
     tracebacks = [line[:2000] for line in fleet.log.lines if '"traceback"' in line]
     verdict.check(not tracebacks, f"tracebacks: {tracebacks[:2]}")
-    verdict.add(rig.verdict())
+    verdict.add(rig.verdict(dead=dead))
     return verdict

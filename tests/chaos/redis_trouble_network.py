@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from asyncq import SyncClient
 from asyncq.core.envelope import Envelope
 from asyncq.core.errors import BrokerError
-from tests.chaos.redis_trouble import AWAKE_S, drained, ended, fleet_of
+from tests.chaos import poison
+from tests.chaos.redis_trouble import AWAKE_S, drained, ended, fleet_of, hearing, push_mixed
 from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.proxy_process import ProxyProcess
@@ -71,17 +72,18 @@ def half_open_commands(scale: Scale) -> Verdict:
     return verdict
 
 
-def many_faults(scale: Scale, name: str, messages: int, *toxics: Toxic, kind: str, least: int = 1) -> Verdict:
-    """A fleet behind toxics; at the end nothing may have run twice."""
+def many_faults(scale: Scale, name: str, messages: int, *toxics: Toxic, kind: str, longest_s: float = 0.02) -> Verdict:
+    """A fleet behind toxics; at the end nothing may have run twice, nor been retried or buried twice."""
     with proxied(scale, name) as (rig, proxy):
         fleet = fleet_of(rig, url=proxy.url)
         proxy.set(*toxics)
-        rig.enqueue(messages, longest_s=0.02)
-        verdict = drained(rig, 300)
+        rig.enqueue(messages, longest_s=longest_s)
+        dead = push_mixed(rig, messages // 100)
+        verdict = drained(rig, scale.pick(60, 170))
         struck = proxy.struck()
         proxy.set()
-        verdict.add(ended(rig, fleet))
-    verdict.check(struck.get(kind, 0) >= least, f"{struck} struck, expected at least {least} of {kind}")
+        verdict.add(ended(rig, fleet, dead=dead))
+    verdict.check(struck.get(kind), f"{struck} struck, expected some {kind}")
     verdict.figures["struck"] = struck
     return verdict
 
@@ -101,11 +103,13 @@ def requests_late(scale: Scale) -> Verdict:
         way="up",
         marker=b"EVALSHA",
         share=scale.pick(0.1, 0.01),
-        limit=scale.pick(3, None),
+        limit=scale.pick(3, 40),  # each stands a worker still for 5 s
         delay_s=LATE_S,
         jitter_s=2.0,
     )
-    return many_faults(scale, "T20", scale.pick(3_000, 50_000), late, kind="latency")
+    # Long enough that the queue is not empty yet when the late ones arrive: else they take nothing.
+    messages, longest_s = scale.pick((2_500, 0.3), (50_000, 0.05))
+    return many_faults(scale, "T20", messages, late, kind="latency", longest_s=longest_s)
 
 
 @case("T34", "every reply to a settlement is lost for a while: nothing runs again, all is settled and counted once")
@@ -169,20 +173,64 @@ def _enqueue_until_known(rig: Rig, client: SyncClient) -> int:
     return again
 
 
-@case("bar-proxy", "a proxy that cuts, delays, slices and half-opens: nothing lost, nothing run twice")
-def bar_proxy(scale: Scale) -> Verdict:
-    toxics = (
-        Toxic(kind="cut", way="down", share=0.005),
-        Toxic(kind="cut-inside", way="down", share=0.005),
-        Toxic(kind="cut", way="up", share=0.005),
-        Toxic(kind="reset", way="down", share=0.005),
-        Toxic(kind="slice", way="down", share=0.01),
+def rough(scale: Scale) -> tuple[Toxic, ...]:
+    """Everything a network can do, at once; more often at short scale, where there are fewer round trips."""
+    often = scale.pick(3.0, 1.0)
+    return (
+        Toxic(kind="cut", way="down", share=0.005 * often),
+        Toxic(kind="cut-inside", way="down", share=0.005 * often),
+        Toxic(kind="cut", way="up", share=0.005 * often),
+        Toxic(kind="reset", way="down", share=0.005 * often),
+        Toxic(kind="slice", way="down", share=0.01 * often),
         Toxic(kind="latency", way="up", share=0.1, delay_s=0.001, jitter_s=0.03),
         Toxic(kind="latency", way="up", share=0.004, delay_s=LATE_S),
         Toxic(kind="black-hole", way="up", share=0.002),
         Toxic(kind="black-hole", way="down", share=0.002),
     )
-    return many_faults(scale, "bar-proxy", scale.pick(3_000, 30_000), *toxics, kind="latency")
+
+
+@case("bar-proxy", "a proxy that cuts, delays, slices and half-opens: nothing lost, nothing run twice")
+def bar_proxy(scale: Scale) -> Verdict:
+    return many_faults(scale, "bar-proxy", scale.pick(3_000, 30_000), *rough(scale), kind="latency")
+
+
+@case("poison-proxy", "poison behind the same proxy: exactly the poisons are dead letters, nothing is lost or stranded")
+def poison_proxy(scale: Scale) -> Verdict:
+    with proxied(scale, "poison-proxy") as (rig, proxy):
+        fleet = fleet_of(rig, "--lease", "3", url=proxy.url)
+        proxy.set(*rough(scale))
+        kinds = ("exit", "segv", "exit") * scale.pick(1, 5)
+        poisons = poison.mix(rig, scale.pick(1_500, 20_000), kinds, 0.02)
+        verdict = drained(rig, scale.pick(90, 170))
+        struck = proxy.struck()
+        proxy.set()
+        verdict.add(hearing(rig, fleet))
+        code = fleet.stop()
+        poison.note_deaths(rig, fleet, poisons)
+        verdict.add(poison.judged(rig, poisons))
+    verdict.check(code == 0, f"the supervisor's exit code is {code}")
+    verdict.figures["struck"] = struck
+    return verdict
+
+
+@case("bar-proxy-most", "at most once behind the same proxy: nothing run twice, nobody dies or goes deaf")
+def bar_proxy_at_most_once(scale: Scale) -> Verdict:
+    with proxied(scale, "bar-proxy-most") as (rig, proxy):
+        fleet = fleet_of(rig, "--delivery", "at-most-once", url=proxy.url)
+        proxy.set(*rough(scale))
+        rig.enqueue(scale.pick(1_500, 30_000), longest_s=0.02)
+        emptied = holds_within(lambda: rig.server.client.llen(QUEUE) == 0, 120)
+        proxy.black_hole("BLPOP")
+        struck = proxy.struck()
+        proxy.set()
+        verdict = hearing(rig, fleet, BLOCK_S + REPLY_S + AWAKE_S)
+        died, code = fleet.log.events("child died"), fleet.stop()
+        found = rig.findings()
+    verdict.check(emptied, "the queue was not emptied")
+    verdict.check(not died and code == 0, f"died: {died[:3]}, exit code {code}")
+    verdict.check(not found.duplicates, f"{found.duplicates} ran twice")
+    verdict.figures |= {"n": found.enqueued, "lost": len(found.lost), "struck": struck}
+    return verdict
 
 
 @case("idle", "an empty queue for longer than every time-out disturbs nobody")

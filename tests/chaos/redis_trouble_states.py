@@ -8,7 +8,7 @@ import redis
 from asyncq import SyncClient, create_task
 from asyncq.core.envelope import Envelope
 from asyncq.core.errors import BrokerUnavailableError
-from tests.chaos.redis_trouble import drained, ended, fleet_of, meanwhile
+from tests.chaos.redis_trouble import drained, ended, fleet_of, meanwhile, push_mixed
 from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
@@ -25,6 +25,7 @@ def full(scale: Scale) -> Verdict:
         client = rig.server.client
         filled = scale.pick(8_000, 60_000)
         rig.push(rig.message("work", sleep=0.005, fill="x" * 1_000) for _ in range(filled))
+        dead = push_mixed(rig, 30)
         client.config_set("maxmemory", 1)
         verdict = Verdict()
         _refused_fast(rig, verdict)
@@ -37,7 +38,7 @@ def full(scale: Scale) -> Verdict:
         verdict.add(drained(rig, 120))
         _refused_fast(rig, verdict)
         client.config_set("maxmemory", 0)
-        verdict.add(ended(rig, fleet, deaths=1))
+        verdict.add(ended(rig, fleet, deaths=1, dead=dead))
     return verdict
 
 

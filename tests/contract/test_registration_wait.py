@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.failures import ReplyLostError
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.doors import Batch, Reaped
@@ -54,6 +55,33 @@ async def test_wait_ends_at_once_when_the_incarnation_was_reaped(
     raw_redis.rpush("q", "a")
     assert await registration.wait(0.02) is True
     assert raw_redis.lrange("q", 0, -1) == [b"a"]  # nothing is moved to an inbox that nobody reads
+
+
+async def test_wait_ends_at_once_when_redis_records_more_than_is_held(
+    raw_redis: redis.Redis, register: Register
+) -> None:
+    registration = await register()
+    # What a snapshot brings back, or a take that is carried out late: nobody pushes anything that would end the wait.
+    raw_redis.hset(KEYS.inflight(registration.wid), "1", "a")
+    await registration.renew()
+    exchanges = 0
+    while await registration.wait(0.02):
+        exchanges += 1
+        await registration.exchange(NOTHING, 1, 0)
+    assert exchanges == 2
+    assert raw_redis.exists(KEYS.inflight(registration.wid)) == 0
+
+
+async def test_wait_ends_at_once_when_the_reply_to_a_take_was_lost(
+    raw_redis: redis.Redis, proxy: FaultyProxy, far_broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a")
+    registration = await register(through=far_broker)
+    proxy.lose_reply_to = b"EVALSHA"
+    with pytest.raises(ReplyLostError):
+        await registration.exchange(NOTHING, 1, 0)
+    assert await registration.wait(0.02) is True
+    assert list((await registration.exchange(NOTHING, 1, 0)).raws) == [b"a"]
 
 
 async def test_wait_may_last_longer_than_a_reply(settings: ConnectionSettings, register: Register) -> None:

@@ -109,3 +109,43 @@ async def test_wake_ends_with_the_call_it_was_for_when_the_next_one_follows_at_o
     raw_redis.rpush("second", "b")
     assert await calls == [[b"first", b"a"], [b"second", b"b"]]
     await line.close()
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+async def test_next_call_gets_its_own_reply_when_the_one_before_was_cancelled_at_any_moment(
+    redis_url: str, connections: int
+) -> None:
+    wire = AsyncWire(ConnectionSettings(redis_url), "role", connections)
+    for turns in range(60):
+        call = asyncio.ensure_future(wire.call("ECHO", f"cancelled-{turns}"))
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        assert await wire.call("ECHO", f"asked-{turns}") == b"asked-%d" % turns
+    await wire.close()
+
+
+async def test_next_wait_gets_its_own_reply_when_the_one_before_was_cancelled(
+    redis_url: str, raw_redis: redis.Redis
+) -> None:
+    line = BlockingLine(ConnectionSettings(redis_url), "role")
+    for turns in range(20):
+        wait = asyncio.ensure_future(line.call(("BLPOP", f"never-{turns}", "5"), 5.0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        wait.cancel()
+        await asyncio.wait([wait])
+        raw_redis.rpush("list", str(turns))
+        assert await line.call(("BLPOP", "list", "5"), 5.0) == [b"list", b"%d" % turns]
+    await line.close()
+
+
+async def test_time_limit_of_a_caller_spoils_no_later_call(redis_url: str, raw_redis: redis.Redis) -> None:
+    wire = AsyncWire(ConnectionSettings(redis_url), "role", 1)
+    await wire.call("PING")
+    raw_redis.execute_command("CLIENT", "PAUSE", 100, "ALL")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wire.call("ECHO", "too late"), 0.02)
+    assert await wire.call("ECHO", "in time") == b"in time"
+    await wire.close()

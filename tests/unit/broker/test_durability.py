@@ -22,8 +22,8 @@ def said(config: Facts | None = None, **info: str) -> list[tuple[bool, str]]:
         ("always", "loses nothing that it acknowledged, also when its machine loses power (appendfsync always)"),
         (
             "everysec",
-            "can lose the last second or two of what it acknowledged, when its machine loses power; "
-            "nothing when it alone dies (appendonly yes, appendfsync everysec)",
+            "can lose the last second or two of what it acknowledged, when its machine loses power or when it dies "
+            "while its disk lags behind (appendonly yes, appendfsync everysec)",
         ),
         (
             "no",
@@ -40,8 +40,7 @@ def test_fsync_that_cannot_be_seen_is_said_to_be_unseen() -> None:
     (found,) = findings({**APPENDS, **UNLIMITED, **ALONE}, None)
     assert found.text == (
         "can lose, when its machine loses power, what appendfsync allows (this user has no right to CONFIG GET: "
-        "nothing with always, a second or two with everysec, half a minute with no); "
-        "nothing when it alone dies (appendonly yes)"
+        "nothing with always, a second or two with everysec, half a minute with no)"
     )
     assert not found.warning
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from asyncq.core.doors import Taken
 from asyncq.core.nulls import NullSlot
 from asyncq.worker import solitude
-from tests.support.memory_broker import MemoryBroker
+from tests.support.memory_broker import MemoryBroker, MemoryRegistration
 from tests.support.states import until
 from tests.unit.worker.bench import Bench, message, working
 
@@ -163,6 +164,41 @@ async def test_a_worker_that_is_reaped_while_a_suspect_runs_takes_ordinary_work_
 
     assert page.told == [True, False]
     assert bench.observer.counts["late_settlements"] == 1
+
+
+async def test_a_worker_that_came_too_late_for_a_suspect_goes_on_with_ordinary_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    take_suspect = MemoryRegistration._take_suspect
+
+    def too_late(registration: MemoryRegistration, mine: dict[int, bytes], late: int) -> Taken:
+        broker.queues["q"].suspects.clear()  # somebody else was faster
+        return take_suspect(registration, mine, late)
+
+    monkeypatch.setattr(MemoryRegistration, "_take_suspect", too_late)
+    broker = MemoryBroker()
+    bench = Bench(broker)
+    broker.queues["q"].suspects.append(message("note", "suspect"))
+    async with working(bench):
+        await until(lambda: broker.registrations and broker.registrations[0].alone)
+        broker.queues["q"].push(message("note", 1))
+        await until(lambda: bench.seen == [1])
+
+
+async def test_a_worker_that_is_refused_a_suspect_goes_on_with_ordinary_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncq.worker.bell.WAIT_S", 0.05)
+    broker = MemoryBroker()
+    bench = Bench(broker)
+    async with working(bench):
+        await until(lambda: broker.registrations and broker.registrations[0].waiting)
+        # What a take left whose reply was lost: Redis records more in flight than this worker knows of.
+        broker.queues["q"].inflight[broker.registrations[0].wid][99] = message("note", "unknown")
+        broker.queues["q"].suspects.append(message("note", "suspect"))
+        await until(lambda: broker.registrations[0].alone)
+        broker.queues["q"].push(message("note", 1))
+        await until(lambda: bench.seen == [1])
+        assert len(broker.queues["q"].suspects) == 1
+        broker.queues["q"].inflight[broker.registrations[0].wid].clear()
 
 
 @pytest.mark.parametrize("at_most_once", [False, True])
