@@ -185,6 +185,15 @@ def cluster(session_cluster: "Cluster", request: pytest.FixtureRequest) -> "Iter
         yield session_cluster
 
 
+@pytest.fixture(scope="module")
+def module_cluster(redis_server: str) -> "Iterator[Cluster]":
+    """A cluster of these tests, which leave it whole, though they may move slots."""
+    from tests.support.cluster import Cluster
+
+    with Cluster(redis_server) as made:
+        yield made
+
+
 @pytest.fixture
 def own_cluster(redis_server: str) -> "Iterator[Cluster]":
     """A cluster of this test, which may damage it."""

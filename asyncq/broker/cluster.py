@@ -19,6 +19,7 @@ from asyncq.broker.wire_door import Wire
 from asyncq.core.clock import mono_s
 from asyncq.core.errors import BrokerError
 
+_LOOK_S: Final = 0.001
 _TURN_S: Final = 0.5
 
 
@@ -103,9 +104,9 @@ async def close_gone(open_: dict[Address, Any], wanted: Iterable[Address]) -> No
 class ClusterLine:
     """Implements wire_door.Line: one blocking call at a time, at the node that serves its keys.
 
-    A BLPOP of lists in several slots waits for each slot in turn, because no node can wait for all of them: earlier
-    lists are served first within a slot only, and an element in another may be noticed half a second late. Lines begin
-    with different slots, so that many consumers together wait for all of them.
+    A BLPOP of lists in several slots looks into all of them, in their order, and then waits for each slot in turn,
+    because no node can wait for all of them: an element may be noticed half a second late. Lines begin with different
+    slots, so that many consumers together wait for all of them.
     """
 
     def __init__(self, wire: ClusterWire, client_name: str, *, first_turn: int) -> None:
@@ -138,14 +139,18 @@ class ClusterLine:
 
     async def _block_in_turn(self, groups: list[Command], block_s: float) -> Any:
         until_mono = mono_s() + block_s
-        while True:
-            left_s = until_mono - mono_s()
-            turn_s = min(_TURN_S, max(left_s, 0.001))
+        for group in groups:
+            reply = await self._block((*group, f"{_LOOK_S:.3f}"), _LOOK_S)
+            if reply is not None or self._woken:
+                return reply
+        while (left_s := until_mono - mono_s()) > 0:
+            turn_s = max(min(_TURN_S, left_s), _LOOK_S)
             group = groups[self._turn % len(groups)]
             self._turn += 1
             reply = await self._block((*group, f"{turn_s:.3f}"), turn_s)
-            if reply is not None or self._woken or left_s <= turn_s:
+            if reply is not None or self._woken:
                 return reply
+        return None
 
     async def _block(self, command: Command, block_s: float) -> Any:
         async def carry(trip: Trip) -> list[Any]:

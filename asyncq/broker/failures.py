@@ -42,7 +42,7 @@ _REFUSING_TYPES: Final = (redis_errors.AuthenticationError, redis_errors.Authori
 CALL_ERRORS: Final = (redis_errors.RedisError, OSError, TimeoutError)
 
 # The server is not (or no longer) the one to ask: the next call has to find out who is.
-_REOPENING_WORDS: Final = ("READONLY", "MASTERDOWN", "UNBLOCKED")
+_REOPENING_WORDS: Final = ("READONLY", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS")
 _REOPENING_TYPES: Final = (redis_errors.ReadOnlyError, redis_errors.MasterDownError)
 _REDIRECTING_TYPES: Final = (redis_errors.MovedError, redis_errors.AskError)
 

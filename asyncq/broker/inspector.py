@@ -40,12 +40,13 @@ class RedisInspector:
     async def stats(self, queue: str) -> QueueStats:
         """Sizes of one queue; see the door. Times are compared on Redis' clock."""
         keys = queue_keys(queue)
-        time, ready, scheduled, suspects, dead, flat, oldest = await self._wire.pipeline(
+        time, ready, scheduled, suspects, accused, dead, flat, oldest = await self._wire.pipeline(
             (
                 ("TIME",),
                 ("LLEN", keys.ready),
                 ("ZCARD", keys.scheduled),
                 ("LLEN", keys.suspects),
+                ("LLEN", keys.accused),
                 ("ZCARD", keys.dead),
                 ("ZRANGE", keys.workers, 0, -1, "WITHSCORES"),
                 ("LINDEX", keys.ready, 0),
@@ -66,7 +67,7 @@ class RedisInspector:
             scheduled=scheduled,
             due=counts[0],
             in_flight=sum(counts[1:]),
-            suspects=suspects,
+            suspects=suspects + accused,
             dead=dead,
             workers=sum(float(score) == 0 for score in flat[1::2]),
             oldest_age_s=_age_s(oldest, now_s),

@@ -24,9 +24,10 @@ class QueueKeys:
         dead: Sorted set: dead letter id -> time of death (ms).
         dead_records: Hash: the same id -> header line, newline, raw bytes.
         suspects: List of messages in flight at two deaths or more, to be run alone.
+        accused: List of those of them that died alone once, to be run alone when it is calm.
         crashes: Sorted set: sha1 of a message's bytes -> when a process that ran it died last (ms).
         crash_counts: Hash: the same sha1 -> "deaths points", see core.blame.
-        acquitted: String with a time to live: how many messages died alone lately and then lived.
+        killed: String with a time to live: since when workers are being killed (ms).
         due: List that wakes promoters when something became due earlier than everything else.
     """
 
@@ -37,9 +38,10 @@ class QueueKeys:
     dead: str
     dead_records: str
     suspects: str
+    accused: str
     crashes: str
     crash_counts: str
-    acquitted: str
+    killed: str
     due: str
     base: str
 
@@ -76,9 +78,10 @@ def queue_keys(queue: str) -> QueueKeys:
         dead=f"{base}:dead",
         dead_records=f"{base}:dead:records",
         suspects=f"{base}:suspects",
+        accused=f"{base}:accused",
         crashes=f"{base}:crashes",
         crash_counts=f"{base}:crashes:counts",
-        acquitted=f"{base}:acquitted",
+        killed=f"{base}:killed",
         due=f"{base}:due",
         base=base,
     )

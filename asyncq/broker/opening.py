@@ -133,7 +133,10 @@ def _unknown(settings: ConnectionSettings, failed: list[BaseException]) -> BaseE
     answers = [error for error in failed if is_answer(error)]
     if answers:
         return answers[0]
-    return NotConnectedError(f"none of its sentinels answers, the last one: {failed[-1] or type(failed[-1]).__name__}")
+    last = failed[-1]
+    error = NotConnectedError(f"none of its sentinels answers; the last one: {str(last) or type(last).__name__}")
+    error.__cause__ = last  # tells what to look at
+    return error
 
 
 def _believe(role: list[Any], server: Address) -> None:

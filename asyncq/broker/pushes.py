@@ -78,11 +78,12 @@ def chunks(push: Push) -> Iterator[Chunk]:
     Raises:
         ConfigurationError: the queue's name is not legal.
     """
-    keys, mark = queue_keys(push.queue), os.urandom(8).hex()
+    keys, scripted = queue_keys(push.queue), bool(push.whens or push.ids)
+    mark = os.urandom(8).hex() if scripted else ""
     for start in range(0, len(push.raws), PUSH_CHUNK):
         part = slice(start, start + PUSH_CHUNK)
         raws, whens, ids = push.raws[part], push.whens[part], push.ids[part]
-        if whens or ids:
+        if scripted:
             # Two equal messages that wait stay two; those due at the same time come up in the order of these names.
             uniques = [f"{mark}:{number:09}" for number in range(start, start + len(raws))]
             command = _script(keys, uniques, whens, raws, ids)

@@ -16,12 +16,12 @@ from typing import Final
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.popper import RedisPopper
-from asyncq.broker.registration import SHORTEST_BLOCK_S, TOMBSTONE_MS, Limits, RedisRegistration, revive
+from asyncq.broker.registration import LONGEST_MS, SHORTEST_BLOCK_S, TOMBSTONE_MS, Limits, RedisRegistration, revive
 from asyncq.broker.scripts import script
 from asyncq.broker.settling import DeadLetterLimits, popped_command
 from asyncq.broker.wire_door import Line
 from asyncq.broker.wires import async_wire
-from asyncq.core.blame import CONVICTING, DEATHS_KEPT_S, Blame
+from asyncq.core.blame import CALM_S, CONVICTING, DEATHS_KEPT_S, Blame
 from asyncq.core.codec import MAX_MESSAGE_BYTES
 from asyncq.core.doors import Popper, Reaped, Registered, Registration
 from asyncq.core.errors import RegistrationLostError
@@ -52,6 +52,7 @@ class RedisBroker:
         self._role = role
         self._commands = async_wire(settings, role)
         self._bells: dict[str, Line] = {}
+        self._nothing_waits: set[str] = set()  # queues, as far as the last promotion saw
 
     def incarnation(self) -> str:
         """`<hostname>-<boot and pid namespace>:<pid>:<random>`, never used before. No Redis call."""
@@ -99,10 +100,16 @@ class RedisBroker:
     async def promote(self, queue: str, limit: int = 200) -> tuple[int, int | None]:
         """Move what is due; see the door. `limit` is at most 500."""
         keys = queue_keys(queue)
+        if queue in self._nothing_waits and not await self._commands.call("EXISTS", keys.scheduled):
+            return 0, None
         count = max(1, min(limit, MAX_PROMOTED))
         command = script("promote").command((keys.scheduled, keys.payloads, keys.ready), count)
         moved, next_ms = await self._commands.call(*command)
-        return moved, None if next_ms < 0 else next_ms
+        if next_ms < 0:
+            self._nothing_waits.add(queue)
+            return moved, None
+        self._nothing_waits.discard(queue)
+        return moved, next_ms
 
     async def due_bell(self, queue: str, timeout_s: float) -> bool:
         """Block until something is due earlier than all else; see the door. Sometimes rings for nothing."""
@@ -119,17 +126,30 @@ class RedisBroker:
         rows = [(wid.decode(), int(float(score))) for wid, score in zip(flat[::2], flat[1::2], strict=True)]
         if not rows:
             return []
-        leases = await self._commands.pipeline([("EXISTS", keys.lease(wid)) for wid, _ in rows])
-        return [Registered(wid, score, bool(lease)) for (wid, score), lease in zip(rows, leases, strict=True)]
+        leased = await self._leased([keys.lease(wid) for wid, score in rows if score == 0])
+        return [Registered(wid, score, keys.lease(wid) in leased) for wid, score in rows]
+
+    async def _leased(self, leases: list[str]) -> set[str]:
+        """Which of these exist: one question about all, and about each only when some do not."""
+        if not leases or await self._commands.call("EXISTS", *leases) == len(leases):
+            return set(leases)
+        found = await self._commands.pipeline([("EXISTS", lease) for lease in leases])
+        return {lease for lease, exists in zip(leases, found, strict=True) if exists}
 
     async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         """Hand back what an incarnation held and fence it off; see the door."""
         keys, dead = queue_keys(queue), self._limits.dead_letters
         theirs = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
-        blaming = (keys.suspects, keys.crashes, keys.crash_counts, keys.acquitted, keys.dead, keys.dead_records)
-        points = (int(blame), CONVICTING, int(DEATHS_KEPT_S * 1000))
+        blaming = (keys.suspects, keys.accused, keys.crashes, keys.crash_counts, keys.killed)
+        points = (int(blame), int(Blame.KILLED), CONVICTING, int(DEATHS_KEPT_S * 1000), int(CALM_S * 1000), LONGEST_MS)
         command = script("reap").command(
-            theirs + blaming, wid, int(forced), TOMBSTONE_MS, *points, dead.count, dead.keep_ms
+            (*theirs, *blaming, keys.dead, keys.dead_records),
+            wid,
+            int(forced),
+            TOMBSTONE_MS,
+            *points,
+            dead.count,
+            dead.keep_ms,
         )
         first, *rest = await self._commands.call(*command)
         return None if first < 0 else Reaped(first, rest[0], tuple(id_.decode() for id_ in rest[1:]))

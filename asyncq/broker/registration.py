@@ -18,6 +18,7 @@ from asyncq.broker.ledger import Ledger
 from asyncq.broker.scripts import Command, script
 from asyncq.broker.settling import DeadLetterLimits, acquittal, completion, is_alone, settlement_command
 from asyncq.broker.wire_door import Line, Wire
+from asyncq.core.blame import CALM_AWAITED_S
 from asyncq.core.clock import mono_s
 from asyncq.core.doors import Batch, Taken
 from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
@@ -25,6 +26,7 @@ from asyncq.core.settlement import RELEASE, Release
 
 MAX_TAKE: Final = 1000
 TOMBSTONE_MS: Final = 3_600_000
+LONGEST_MS: Final = int(CALM_AWAITED_S * 1000)
 # How long Redis may still believe in a blocking move that ended without a reply, beyond its own time-out.
 GHOST_MARGIN_S: Final = 5.0
 _FULL_PAUSE_S: Final = 0.1
@@ -65,6 +67,7 @@ class RedisRegistration:
         self._lease = keys.lease(wid)
         self._ledger = Ledger()
         self._strays: deque[tuple[int, bytes]] = deque()
+        self._unwanted: deque[tuple[int, bytes]] = deque()
         self._alone: tuple[int, bytes] | None = None
         self._gone = False
         self._compare = False
@@ -99,8 +102,7 @@ class RedisRegistration:
         if comparing:
             commands.insert(0, ("HLEN", self._inflight))
         acquitted = self._acquitted(batch)
-        if acquitted is not None:
-            commands.insert(0, acquittal(self._keys, acquitted))
+        commands[:0] = acquitted
         try:
             replies = await self._commands.pipeline(commands)
         except BaseException as error:
@@ -108,8 +110,7 @@ class RedisRegistration:
                 self._ledger.leave_open(tokens)
                 self._reconcile = True
             raise
-        if acquitted is not None:
-            replies.pop(0)
+        del replies[: len(acquitted)]
         # Exact: nothing of ours was under way when HLEN was asked, so a surplus is a take carried out late.
         self._reconcile = comparing and replies.pop(0) > held
         reply = replies.pop()
@@ -155,19 +156,19 @@ class RedisRegistration:
             ]
         return commands
 
-    def _acquitted(self, batch: Batch) -> bytes | None:
-        """What ran alone, if it came to an end of its own in this batch."""
+    def _acquitted(self, batch: Batch) -> list[Command]:
+        """What ran alone is acquitted if it came to an end of its own in this batch."""
         if self._alone is None:
-            return None
+            return []
         token, raw = self._alone
         ended = [*batch.completed, *(other for other, _, settlement in batch.others if settlement is not RELEASE)]
-        return raw if token in ended else None
+        return acquittal(self._keys, raw) if token in ended else []
 
     def _take(self, first: int, room: int, ahead: int, alone: bool) -> Command:
         keys, limits = self._keys, self._limits
         ours = (keys.ready, self._inflight, self._inbox, self._lease, keys.workers)
         return script("take").command(
-            (*ours, keys.dead, keys.dead_records, keys.suspects),
+            (*ours, keys.dead, keys.dead_records, keys.suspects, keys.accused, keys.killed),
             self.wid,
             first,
             room,
@@ -177,6 +178,7 @@ class RedisRegistration:
             limits.dead_letters.count,
             limits.dead_letters.keep_ms,
             int(alone),
+            LONGEST_MS,
         )
 
     def _lost(self, late: int) -> RegistrationLostError:
@@ -184,16 +186,19 @@ class RedisRegistration:
         return RegistrationLostError(sentence, late)
 
     async def _find_strays(self) -> None:
-        """Ask Redis what we hold. Cost: 1 HGETALL, and 1 HDEL if settled messages are still recorded."""
+        """Ask Redis what we hold. Cost: 1 HGETALL; 1 HDEL if settled messages are still recorded; 1 script per suspect.
+
+        Whatever fails is done by the next exchange: what Redis told once is in the ledger, and will not be told again.
+        """
         flat = await self._commands.call("HGETALL", self._inflight)
         recorded = {int(token): raw for token, raw in zip(flat[::2], flat[1::2], strict=True)}
         stray, settled = self._ledger.sort_out(recorded)
         for token in stray:
-            if is_alone(token):  # to be run alone, and we may not be: back to the suspects with it
-                await self._commands.call(*self._released(token, recorded[token]))
-                self._ledger.settle([token])
-            else:
-                self._strays.append((token, recorded[token]))
+            found = self._unwanted if is_alone(token) else self._strays
+            found.append((token, recorded[token]))
+        while self._unwanted:  # to be run alone, and we may not be: back to the suspects, however often a call fails
+            await self._commands.call(*self._released(*self._unwanted[0]))
+            self._ledger.settle([self._unwanted.popleft()[0]])
         if settled:
             await self._commands.call(*completion(self._inflight, settled))
         self._reconcile = False

@@ -16,7 +16,6 @@ NAMES: Final = (
     "enqueue",
     "register",
     "take",
-    "acquit",
     "settle_reschedule",
     "settle_dead",
     "settle_release",

@@ -13,7 +13,6 @@ from typing import Any, Final
 from asyncq.broker.keys import QueueKeys
 from asyncq.broker.scripts import Command, script
 from asyncq.core import codec
-from asyncq.core.blame import ACQUITTALS_KEPT_S
 from asyncq.core.settlement import Complete, DeadLetter, Release, Reschedule, Settlement
 
 MAX_DELAY_S: Final = 10 * 366 * 86_400.0
@@ -55,11 +54,10 @@ def is_alone(token: int | str) -> bool:
     return token != UNFENCED and int(token) < 0
 
 
-def acquittal(keys: QueueKeys, raw: bytes) -> Command:
-    """Sent beside the settlement of a message that ran alone: it did not kill its process."""
-    names = (keys.crashes, keys.crash_counts, keys.acquitted)
+def acquittal(keys: QueueKeys, raw: bytes) -> list[Command]:
+    """Sent beside the settlement of a message that ran alone and lived: nothing is held against it any more."""
     sha = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
-    return script("acquit").command(names, sha, int(ACQUITTALS_KEPT_S * 1000))
+    return [("ZREM", keys.crashes, sha), ("HDEL", keys.crash_counts, sha)]
 
 
 def rescheduling(keys: QueueKeys, inflight: str, token: int | str, unique: str, delay_s: float, raw: bytes) -> Command:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-# How long deaths are remembered per message, and for how long an acquittal shows that somebody outside kills.
+# How long deaths are remembered per message.
 DEATHS_KEPT_S: Final = 3 * 86_400.0
-ACQUITTALS_KEPT_S: Final = 3_600.0
-# As many points against a message that ran alone make it a dead letter; more while there are acquittals.
+# As many points against a message that ran alone make it a dead letter.
 CONVICTING: Final = 4
+# It is calm when no worker of the queue was killed for this long. While workers are being killed (by people, by the
+# memory killer), no death proves anything: what died alone waits, and is run again when it is calm, or after this long.
+CALM_S: Final = 10.0
+CALM_AWAITED_S: Final = 3_600.0
 
 
 class Blame(IntEnum):

@@ -192,7 +192,7 @@ class Broker(Protocol):
         """Move what is due from `scheduled` to the tail of the queue.
 
         Returns: how many moved, and milliseconds until the next one is due (0 = more is due now, None = none waits).
-        Cost: 1 script.
+        Cost: 1 script; when none waited last time 1 EXISTS before it, or instead of it while that is so.
         """
 
     async def due_bell(self, queue: str, timeout_s: float) -> bool:
@@ -202,7 +202,10 @@ class Broker(Protocol):
         """
 
     async def registered(self, queue: str) -> list[Registered]:
-        """Everybody in the queue's register. Cost: 1 ZRANGE + 1 pipeline of EXISTS."""
+        """Everybody in the queue's register; who was reaped has no lease.
+
+        Cost: 1 ZRANGE + 1 EXISTS; 1 pipeline of EXISTS more when a lease is missing.
+        """
 
     async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
         """Hand back everything an incarnation held and fence it off.

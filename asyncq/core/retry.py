@@ -60,13 +60,16 @@ RetryByError = Mapping[ErrorMatch, RetryPolicy | None]
 
 MATCH_RULE = "an exception class or a predicate of the exception (a plain function, not Retry, Snooze or Discard)"
 
+# What these say yes to returns something to be awaited or iterated, which always counts as true.
+_NO_ANSWER = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+
 
 def is_match(key: object) -> bool:
     """Whether `key` may stand in `retry_by_error`: what is said there would otherwise never hold, or always."""
     if isinstance(key, type):
         return issubclass(key, BaseException) and not issubclass(key, TaskControl)
-    never_awaited = inspect.iscoroutinefunction(key) or inspect.isasyncgenfunction(key)
-    return callable(key) and not never_awaited and not inspect.isgeneratorfunction(key)
+    called = (key, getattr(key, "__call__", key))  # noqa: B004 - an object's own, which may be an `async def`
+    return callable(key) and not any(answers(part) for part in called for answers in _NO_ANSWER)
 
 
 def policy_for(error: BaseException | None, by_error: RetryByError, default: RetryPolicy) -> RetryPolicy | None:

@@ -38,7 +38,7 @@ class Attempt:
         name: The task's name.
         queue: Where the message came from.
         number: Counted from 1.
-        max_attempts: The last one's number.
+        max_attempts: The last one's number, if the task's `retry_by_error` has no other for what it fails with.
     """
 
     id: str

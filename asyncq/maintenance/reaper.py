@@ -105,7 +105,7 @@ class Reaper:
         self._drained_mono: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Until cancelled. Cost: 1 ZRANGE and 1 pipeline of EXISTS every second; 1 script per tombstone every 30 s."""
+        """Until cancelled. Cost: Broker.registered every second; 1 script per tombstone every 30 s."""
         await forever(self._round, self._contact)
 
     async def _round(self) -> float:

@@ -33,7 +33,7 @@ def kill(scale: Scale) -> Verdict:
         fleet = rig.fleet("--procs", "2", "--per-proc", "50").ready()
         rig.enqueue(scale.pick(5_000, 300_000), longest_s=0.05)
         over = passed_s(scale.pick(2, 60))
-        rig.kill_while(fleet.workers, 0.3, until=lambda: over() or rig.finished())
+        rig.kill_while(lambda: kills.at_work(rig, fleet), 0.3, until=lambda: over() or rig.finished())
         wait_until(rig.finished, 170, "the rest has ended")
         counted = kills.metrics(rig, fleet)
         verdict = kills.ended(rig, fleet)
@@ -87,7 +87,7 @@ def give_back(scale: Scale) -> Verdict:
         fleet = rig.fleet("--procs", "2", "--per-proc", "50").ready()
         for _ in range(scale.pick(8, 100)):
             rig.enqueue(200, longest_s=0.01)
-            wait_until(lambda: len(fleet.workers()) == 2 and kills.have_settled(rig, fleet.workers()), 30, "both work")
+            wait_until(lambda: kills.all_at_work(rig, fleet, 2), 30, "both work")
             wait_until(rig.finished, 30)
             taken_s += _one_kill(rig, held)
             wait_until(rig.finished, 30)

@@ -3,6 +3,7 @@
 Needs root on Linux. Used by the cases in which a host is lost or its memory is.
 """
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,12 @@ from tests.chaos.verdict import NotRun
 from tests.support.states import wait_until
 
 HOST_NAME = "another-host"
-# Of the benchmarking range of RFC 2544: no real network uses it.
-NEAR, FAR = "198.18.77.1", "198.18.77.2"
+
+
+def addresses(number: int) -> tuple[str, str]:
+    """Both ends of a cable, other ones for each number; of the benchmarking range of RFC 2544, which nobody uses."""
+    first = number % 16_384 * 4
+    return tuple(f"198.18.{(first + host) // 256}.{(first + host) % 256}" for host in (1, 2))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +57,17 @@ def cable(name: str) -> Iterator[Cable]:
     Raises:
         NotRun: this system or this user cannot.
     """
+    near, far = addresses(os.getpid())
     _try("unshare", "--net", "--uts", "true")
     _try("ip", "netns", "add", name)
     try:
         _try("ip", "link", "add", f"{name}0", "type", "veth", "peer", "name", f"{name}1", "netns", name)
-        _run("ip", "addr", "add", f"{NEAR}/30", "dev", f"{name}0")
+        _run("ip", "addr", "add", f"{near}/30", "dev", f"{name}0")
         _run("ip", "link", "set", f"{name}0", "up")
         inside = ("ip", "netns", "exec", name)
-        _run(*inside, "ip", "addr", "add", f"{FAR}/30", "dev", f"{name}1")
+        _run(*inside, "ip", "addr", "add", f"{far}/30", "dev", f"{name}1")
         _run(*inside, "ip", "link", "set", f"{name}1", "up")
-        yield Cable(name, NEAR, named(inside))
+        yield Cable(name, near, named(inside))
     finally:
         _run("ip", "netns", "del", name)
 

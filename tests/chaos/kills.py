@@ -114,7 +114,7 @@ def all_children(scale: Scale) -> Verdict:
         fleet = rig.fleet("--procs", "3", "--per-proc", "20").ready()
         for _ in range(times):
             rig.enqueue(300, longest_s=0.02)
-            wait_until(lambda: len(fleet.workers()) == 3 and have_settled(rig, fleet.workers()), 30, "all work")
+            wait_until(lambda: all_at_work(rig, fleet, 3), 30, "all work")
             rig.enqueue(60, longest_s=0.02, shortest_s=0.01)
             rig.kill(*fleet.workers())
         wait_until(rig.finished, 60, "everything has ended")
@@ -122,18 +122,19 @@ def all_children(scale: Scale) -> Verdict:
     return verdict
 
 
-SEEN_S = 0.25  # a worker tells its supervisor ten times a second how much it has settled
+SEEN_S = 0.25  # until the supervisor knows how much a worker has settled
 
 
-def have_settled(rig: Rig, pids: list[int]) -> bool:
-    """Whether the supervisor knows that each has settled something. Enqueues more when nothing is left to settle."""
+def at_work(rig: Rig, fleet: Fleet) -> list[int]:
+    """Children of which the supervisor knows that they have settled something: their deaths are nobody's crash loop."""
     rig.record.read()
-    firsts: dict[int, float] = {}
-    for line in rig.record.lines:
-        kind, _, at, pid = line.split(" ")
-        if kind == "D":
-            firsts.setdefault(int(pid), float(at))
-    if all(firsts.get(pid, math.inf) < time.time() - SEEN_S for pid in pids):
+    seen = time.time() - SEEN_S
+    return [pid for pid in fleet.workers() if rig.record.first_done_at.get(pid, math.inf) < seen]
+
+
+def all_at_work(rig: Rig, fleet: Fleet, count: int) -> bool:
+    """Whether that many are. Enqueues more when nothing is left to settle."""
+    if len(at_work(rig, fleet)) == count:
         return True
     if not rig.server.client.llen(QUEUE):
         rig.enqueue(60, longest_s=0.02, shortest_s=0.01)

@@ -36,6 +36,7 @@ class Record(Tail):
     Attributes:
         started, done: Ids of the executions so far.
         starts: How many there were.
+        first_done_at: Pid -> when it had first ended something.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,17 +44,18 @@ class Record(Tail):
         self.started: set[str] = set()
         self.done: set[str] = set()
         self.starts = 0
+        self.first_done_at: dict[int, float] = {}
 
     def read(self) -> list[str]:
         new = super().read()
         for line in new:
-            kind, _, rest = line.partition(" ")
-            id_ = rest.partition(" ")[0]
+            kind, id_, at, pid = line.split(" ")
             if kind == "S":
                 self.starts += 1
                 self.started.add(id_)
             elif kind == "D":
                 self.done.add(id_)
+                self.first_done_at.setdefault(int(pid), float(at))
         return new
 
 

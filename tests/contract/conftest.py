@@ -8,7 +8,7 @@ import redis
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.doors import Registration
-from tests.support import acl
+from tests.support import acl, properties
 from tests.support.proxy import FaultyProxy
 
 QUEUES = (
@@ -26,6 +26,8 @@ QUEUES = (
     "ids",
 )
 Register = Callable[..., Awaitable[Registration]]
+
+properties.register_profiles()
 
 
 @pytest.fixture

@@ -113,12 +113,14 @@ async def live(settings: ConnectionSettings, admin: redis.Redis) -> None:
 
 async def _accuse(broker: RedisBroker) -> None:
     """One message, three deaths, the last one alone; then it lives."""
-    await accuse(broker, "q")
+    await accuse(broker, "q", (False, False))
     living = await broker.register("q", broker.incarnation())
     taken = await living.exchange(NOTHING, 1, 0, alone=True)
     await living.exchange(Batch(others=[(taken.tokens[0], taken.raws[0], RELEASE)]), 0, 0)
     taken = await living.exchange(NOTHING, 1, 0, alone=True)
     await living.exchange(Batch(completed=[*taken.tokens]), 0, 0)
+    await accuse(broker, "q")
+    assert (await living.exchange(NOTHING, 1, 0, alone=True)).raws == []
     await living.withdraw()
     await living.close()
 

@@ -8,6 +8,7 @@ import redis
 
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
+from asyncq.broker.scripts import script
 from asyncq.core.doors import Batch, Reaped, Registered
 from asyncq.core.settlement import COMPLETE, RELEASE, DeadLetter, Reschedule
 from tests.contract.conftest import Register
@@ -35,6 +36,22 @@ async def test_register_is_listed_when_some_live_and_some_are_dead(
     assert rows[alive.wid] == Registered(alive.wid, 0, True)
     assert before_ms + 3_600_000 <= rows[dead.wid].tombstone_ms <= redis_ms(raw_redis) + 3_600_000
     assert rows[dead.wid].leased is False
+
+
+async def test_each_missing_lease_is_told_from_those_that_exist(
+    raw_redis: redis.Redis, broker: RedisBroker, register: Register
+) -> None:
+    async def leased() -> set[str]:
+        return {row.wid for row in await broker.registered("q") if row.leased}
+
+    dead, first, second, third = [(await register()).wid for _ in range(4)]
+    await broker.reap("q", dead, forced=True)
+    assert await leased() == {first, second, third}
+    raw_redis.delete(KEYS.lease(second))
+    assert await leased() == {first, third}
+    raw_redis.delete(KEYS.lease(first), KEYS.lease(third))
+    assert await leased() == set()
+    assert len(await broker.registered("q")) == 4
 
 
 async def test_reaping_is_refused_when_the_lease_lives_or_nobody_knows_it(
@@ -85,6 +102,23 @@ async def test_retry_is_promoted_when_it_is_due(
     assert next_ms is not None
     assert 50_000 < next_ms <= 60_000
     assert raw_redis.lrange("q", 0, -1) == [b"a2"]
+
+
+async def test_nobody_runs_the_script_while_nothing_waits(raw_redis: redis.Redis, broker: RedisBroker) -> None:
+    async def settle(delay_s: float) -> None:
+        await broker.settle_popped("q", [(b"a", Reschedule(delay_s, b"a"))])
+
+    assert await broker.promote("q") == (0, None)
+    raw_redis.script_flush()
+    assert [await broker.promote("q") for _ in range(3)] == [(0, None)] * 3
+    assert raw_redis.script_exists(script("promote").sha) == [False]
+    await settle(60.0)
+    moved, next_ms = await broker.promote("q")
+    assert (moved, next_ms is not None and 50_000 < next_ms <= 60_000) == (0, True)
+    await settle(0.0)
+    assert (await broker.promote("q"))[0] == 1
+    raw_redis.delete(KEYS.scheduled, KEYS.payloads)
+    assert [await broker.promote("q") for _ in range(2)] == [(0, None)] * 2
 
 
 async def test_some_are_promoted_when_the_limit_is_out_of_range(raw_redis: redis.Redis, broker: RedisBroker) -> None:

@@ -34,7 +34,7 @@ UNREGISTERED = "belongs to an incarnation that is not registered any more"
         (("HSET", KEYS.payloads, "id", "raw"), "of these ids one half is missing: [b'id']"),
         (("ZADD", KEYS.crashes, "1", "sha"), "has no time to live"),
         (("HSET", KEYS.crash_counts, "sha", "1 0"), "has no time to live"),
-        (("SET", KEYS.acquitted, "1"), "has no time to live"),
+        (("SET", KEYS.killed, "1"), "has no time to live"),
         (("SET", KEYS.suspects, "1"), "expected a list, found a string"),
         (("ZADD", KEYS.dead, "1", "id"), "of these ids one half is missing: [b'id']"),
         (("HSET", KEYS.dead_records, "id", "raw"), "of these ids one half is missing: [b'id']"),
@@ -67,7 +67,7 @@ async def test_nothing_is_named_when_a_queue_is_at_work(
     await registration.exchange(Batch(others=[*others]), 0, 0)
     await die(broker, queue)
     raw_redis.rpush(keys.suspects, "s")
-    raw_redis.set(keys.acquitted, 1, px=9000)
+    raw_redis.rpush(keys.accused, "a")
     raw_redis.rpush(keys.inbox(registration.wid), "landed")
     raw_redis.set(f"{keys.base}:enqueued:some:id", 1, px=9000)
     kinds = {name.decode().removeprefix(keys.base + ":") for name in raw_redis.keys("asyncq:*")}
@@ -78,7 +78,7 @@ async def test_nothing_is_named_when_a_queue_is_at_work(
 def test_every_key_of_the_broker_has_a_kind() -> None:
     made = [value.removeprefix(KEYS.base + ":") for value in _names(KEYS) if value.startswith(KEYS.base + ":")]
     assert set(made) <= {kind.replace("<wid>", "w") for kind in KINDS}
-    assert len(made) == 13
+    assert len(made) == 14
 
 
 def _names(keys: QueueKeys) -> list[str]:

@@ -19,7 +19,6 @@ from asyncq.broker.redis_broker import RedisBroker
 from asyncq.client.client import Client
 from asyncq.core import codec
 from asyncq.core.codec import MAX_MESSAGE_BYTES
-from asyncq.core.doors import Batch
 from asyncq.core.envelope import Envelope
 from asyncq.core.errors import ConfigurationError, MessageDecodeError
 from asyncq.core.options import TaskOptions
@@ -228,12 +227,8 @@ async def test_every_key_has_the_type_of_the_page(redis_url: str, raw_redis: red
 
     fields = {"id": "1", "name": "hold", "payload": 0, "timestamp": 1.5}
     client, broker, found = Client(redis_url), RedisBroker(ConnectionSettings(redis_url)), set()
-    raw_redis.rpush("q", codec.encode({**fields, "id": "acquitted"}))
+    raw_redis.rpush("q", codec.encode({**fields, "id": "accused"}))
     await accuse(broker, "q")
-    living = await broker.register("q", broker.incarnation())
-    await living.exchange(Batch(completed=[*(await living.exchange(Batch(), 1, 0, alone=True)).tokens]), 0, 0)
-    await living.withdraw()
-    await living.close()
     raw_redis.rpush("q", codec.encode({**fields, "id": "suspected"}))
     await accuse(broker, "q", (False, False))
     await broker.close()

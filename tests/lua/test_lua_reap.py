@@ -9,14 +9,14 @@ from tests.support.lua import INBOX, INFLIGHT, KEYS, LEASE, WID, enter, keyspace
 
 NAMED = (
     *(KEYS.ready, INFLIGHT, INBOX, LEASE, KEYS.workers),
-    *(KEYS.suspects, KEYS.crashes, KEYS.crash_counts, KEYS.acquitted, KEYS.dead, KEYS.dead_records),
+    *(KEYS.suspects, KEYS.accused, KEYS.crashes, KEYS.crash_counts, KEYS.killed, KEYS.dead, KEYS.dead_records),
 )
 HOUR_MS = 3_600_000
 
 
 def reap(client: redis.Redis, forced: int) -> Any:
     """An end that accuses nobody; how others are judged stands in test_lua_reap_blame.py."""
-    return run(client, "reap", NAMED, WID, forced, HOUR_MS, 0, 4, HOUR_MS, 100, HOUR_MS)
+    return run(client, "reap", NAMED, WID, forced, HOUR_MS, 0, 2, 4, HOUR_MS, 10_000, HOUR_MS, 100, HOUR_MS)
 
 
 def hold(client: redis.Redis) -> None:
@@ -96,6 +96,7 @@ def test_thousands_keep_their_order_when_reaped(raw_redis: redis.Redis) -> None:
         INBOX,
         KEYS.workers,
         KEYS.suspects,
+        KEYS.accused,
         KEYS.crashes,
         KEYS.crash_counts,
         KEYS.dead,

@@ -1,4 +1,4 @@
-"""What the end of a process says against the messages that it ran: suspects, points, convictions, acquittals."""
+"""What the end of a process says against the messages that it ran: suspects, points, calm, convictions."""
 
 import json
 from typing import Any
@@ -11,20 +11,24 @@ from tests.lua.test_lua_reap import HOUR_MS, NAMED
 from tests.support.lua import INBOX, INFLIGHT, KEYS, WID, enter, keyspace, redis_ms, run
 
 NOBODY, LOST, KILLED, CRASHED = Blame
+CALM_MS = 10_000
 POISON = b'{"id": "m-1", "name": "mail:send", "payload": {}, "timestamp": 1.5}'
 
 
-def die(client: redis.Redis, blame: Blame, running: dict[int, bytes], keep_ms: int = HOUR_MS) -> Any:
-    """One process that runs these messages ends and is reaped."""
+def die(client: redis.Redis, blame: Blame, running: dict[int, bytes], *, storm: bool = False) -> Any:
+    """One process that runs these messages ends and is reaped; in a storm another one was killed just before."""
+    client.delete(KEYS.killed)
+    if storm:
+        client.set(KEYS.killed, redis_ms(client), px=HOUR_MS)
     enter(client)
     client.hset(INFLIGHT, mapping={str(token): raw for token, raw in running.items()})
-    found = reap(client, blame, keep_ms)
-    client.delete("q", KEYS.suspects)
+    found = reap(client, blame)
+    client.delete("q", KEYS.suspects, KEYS.accused)
     return found
 
 
-def reap(client: redis.Redis, blame: Blame, keep_ms: int = HOUR_MS) -> Any:
-    return run(client, "reap", NAMED, WID, 1, HOUR_MS, int(blame), 4, keep_ms, 100, HOUR_MS)
+def reap(client: redis.Redis, blame: Blame) -> Any:
+    return run(client, "reap", NAMED, WID, 1, HOUR_MS, int(blame), 2, 4, HOUR_MS, CALM_MS, HOUR_MS, 100, HOUR_MS)
 
 
 def record(client: redis.Redis) -> tuple[dict[str, Any], bytes]:
@@ -86,19 +90,81 @@ def test_points_of_different_ends_add_up_when_it_dies_alone(raw_redis: redis.Red
     assert len(die(raw_redis, KILLED, {-1: b"a"})) == 3
 
 
-@pytest.mark.parametrize(("acquitted", "kills"), [(1, 3), (2, 4), (3, 5), (9, 5)])
-def test_more_kills_are_asked_for_when_others_died_alone_and_lived(
-    raw_redis: redis.Redis, acquitted: int, kills: int
+@pytest.mark.parametrize("blame", [LOST, KILLED, CRASHED])
+def test_nobody_is_convicted_when_others_were_in_flight_beside_the_suspect(
+    raw_redis: redis.Redis, blame: Blame
 ) -> None:
-    raw_redis.set(KEYS.acquitted, acquitted, px=HOUR_MS)
-    for _ in range(kills - 1):
-        assert die(raw_redis, KILLED, {-1: b"a"}) == [0, 1]
+    for _ in range(5):
+        assert die(raw_redis, blame, {-1: b"a", 2: b"b"})[:2] in ([1, 1], [0, 2])
+    assert die(raw_redis, LOST, {-1: b"a"}) == [0, 1]  # the first point
+
+
+def test_a_kill_accuses_and_convicts_nobody_while_others_are_killed(raw_redis: redis.Redis) -> None:
+    for _ in range(5):
+        assert die(raw_redis, KILLED, {-1: b"a"}, storm=True) == [0, 1]
     assert len(die(raw_redis, KILLED, {-1: b"a"})) == 3
 
 
-def test_a_crash_convicts_at_once_however_many_were_acquitted(raw_redis: redis.Redis) -> None:
-    raw_redis.set(KEYS.acquitted, 9, px=HOUR_MS)
-    assert len(die(raw_redis, CRASHED, {-1: b"a"})) == 3
+def test_a_crash_convicts_at_once_although_others_are_killed(raw_redis: redis.Redis) -> None:
+    assert len(die(raw_redis, CRASHED, {-1: b"a"}, storm=True)) == 3
+
+
+def test_calm_is_not_waited_for_when_the_kills_go_on_for_too_long(raw_redis: redis.Redis) -> None:
+    die(raw_redis, KILLED, {-1: b"a"})
+    raw_redis.set(KEYS.killed, redis_ms(raw_redis) - HOUR_MS - 1, px=HOUR_MS)
+    enter(raw_redis)
+    raw_redis.hset(INFLIGHT, "-1", "a")
+    assert len(reap(raw_redis, KILLED)) == 3
+
+
+@pytest.mark.parametrize(
+    ("blame", "running", "noted"),
+    [
+        (KILLED, {}, True),  # an idle process
+        (KILLED, {1: b"a"}, True),
+        (KILLED, {-1: b"a"}, True),
+        (CRASHED, {1: b"a"}, False),
+        (LOST, {1: b"a"}, False),
+        (NOBODY, {1: b"a"}, False),
+    ],
+)
+def test_only_a_kill_ends_the_calm(
+    raw_redis: redis.Redis, blame: Blame, running: dict[int, bytes], noted: bool
+) -> None:
+    enter(raw_redis)
+    if running:
+        raw_redis.hset(INFLIGHT, mapping={str(token): raw for token, raw in running.items()})
+    now = redis_ms(raw_redis)
+    reap(raw_redis, blame)
+    assert bool(raw_redis.exists(KEYS.killed)) is noted
+    if noted:
+        assert now <= int(raw_redis.get(KEYS.killed) or 0) <= redis_ms(raw_redis)
+        assert 0 < raw_redis.pttl(KEYS.killed) <= CALM_MS
+
+
+def test_a_kill_that_convicts_does_not_end_the_calm(raw_redis: redis.Redis) -> None:
+    die(raw_redis, KILLED, {-1: b"a"})
+    assert len(die(raw_redis, KILLED, {-1: b"a"})) == 3
+    assert raw_redis.exists(KEYS.killed) == 0
+
+
+def test_the_beginning_of_the_kills_is_kept_when_one_follows_the_other(raw_redis: redis.Redis) -> None:
+    raw_redis.set(KEYS.killed, 4711, px=1000)
+    enter(raw_redis)
+    reap(raw_redis, KILLED)
+    assert raw_redis.get(KEYS.killed) == b"4711"
+    assert 1000 < raw_redis.pttl(KEYS.killed) <= CALM_MS
+
+
+@pytest.mark.parametrize(("blame", "home"), [(NOBODY, KEYS.suspects), (LOST, KEYS.accused), (KILLED, KEYS.accused)])
+def test_what_died_alone_is_accused_and_what_was_cut_short_stays_a_suspect(
+    raw_redis: redis.Redis, blame: Blame, home: str
+) -> None:
+    enter(raw_redis)
+    raw_redis.hset(INFLIGHT, "-1", "a")
+    raw_redis.rpush(home, "before")
+    assert reap(raw_redis, blame) == [0, 1]
+    assert raw_redis.lrange(home, 0, -1) == [b"before", b"a"]
 
 
 @pytest.mark.parametrize(

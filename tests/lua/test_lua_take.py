@@ -9,12 +9,24 @@ import redis
 
 from tests.support.lua import INBOX, INFLIGHT, KEYS, LEASE, WID, enter, keyspace, redis_ms, run
 
-NAMED = (KEYS.ready, INFLIGHT, INBOX, LEASE, KEYS.workers, KEYS.dead, KEYS.dead_records, KEYS.suspects)
+NAMED = (
+    KEYS.ready,
+    INFLIGHT,
+    INBOX,
+    LEASE,
+    KEYS.workers,
+    KEYS.dead,
+    KEYS.dead_records,
+    KEYS.suspects,
+    KEYS.accused,
+    KEYS.killed,
+)
+HOUR_MS = 3_600_000
 REGISTERED = {KEYS.workers: {WID.encode(): 0.0}, LEASE: b"1"}
 
 
 def take(client: redis.Redis, first: int, room: int, ahead: int = 0, limit: int = 1000, alone: int = 0) -> Any:
-    return run(client, "take", NAMED, WID, first, room, ahead, 15_000, limit, 100, 60_000, alone)
+    return run(client, "take", NAMED, WID, first, room, ahead, 15_000, limit, 100, 60_000, alone, HOUR_MS)
 
 
 def test_messages_are_recorded_and_returned_in_order_when_there_is_room(raw_redis: redis.Redis) -> None:
@@ -195,7 +207,7 @@ def test_nothing_comes_when_alone_and_there_is_no_suspect(raw_redis: redis.Redis
 
 
 @pytest.mark.leaves_keys("plants a key of another type")
-@pytest.mark.parametrize("key", [INFLIGHT, KEYS.suspects])
+@pytest.mark.parametrize("key", [INFLIGHT, KEYS.suspects, KEYS.accused])
 def test_no_suspect_leaves_its_place_when_a_key_has_another_type(raw_redis: redis.Redis, key: str) -> None:
     enter(raw_redis)
     raw_redis.rpush(KEYS.suspects, "s")
@@ -205,3 +217,19 @@ def test_no_suspect_leaves_its_place_when_a_key_has_another_type(raw_redis: redi
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         take(raw_redis, 1, 1, alone=1)
     assert keyspace(raw_redis) == before
+
+
+@pytest.mark.parametrize(("killed_ago_ms", "comes"), [(None, True), (5_000, False), (HOUR_MS + 1, True)])
+def test_the_accused_come_after_the_suspects_and_only_in_calm(
+    raw_redis: redis.Redis, killed_ago_ms: int | None, comes: bool
+) -> None:
+    enter(raw_redis)
+    raw_redis.rpush(KEYS.suspects, "s")
+    raw_redis.rpush(KEYS.accused, "a")
+    if killed_ago_ms is not None:
+        raw_redis.set(KEYS.killed, redis_ms(raw_redis) - killed_ago_ms, px=60_000)
+    assert take(raw_redis, 1, 5) == [1, 0, 2 if comes else 1]
+    assert take(raw_redis, 1, 1, alone=1) == [1, 0, int(comes), b"s"]
+    raw_redis.hdel(INFLIGHT, "-1")
+    assert take(raw_redis, 2, 1, alone=1) == ([2, 0, 0, b"a"] if comes else [2, 0, 0])
+    assert raw_redis.llen(KEYS.accused) == (not comes)

@@ -13,16 +13,21 @@ import redis
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "acl.md"
 QUEUE = "task_queue"  # the queue of the page
 PASSWORD = "s3cret-Pass"
+FINDER = "asyncq-finder"  # the page's user of sentinels
 
 Rules = tuple[str, ...]
 
 
 @cache
-def documented() -> dict[str, Rules]:
-    """The page's users and the rules of each, in the order of the page."""
+def _lines() -> dict[str, Rules]:
     text = PAGE.read_text().replace("\\\n", " ")
-    commands = [shlex.split(line) for line in re.findall(r"^ {4}redis-cli (ACL SETUSER .*)$", text, re.MULTILINE)]
-    return {name: tuple(rules) for _, _, name, *rules in commands}
+    lines = re.findall(r"^ {4}redis-cli (?:-p \d+ )?(ACL SETUSER .*)$", text, re.MULTILINE)
+    return {name: tuple(rules) for _, _, name, *rules in map(shlex.split, lines)}
+
+
+def documented() -> dict[str, Rules]:
+    """The page's users of Redis and the rules of each, in the order of the page."""
+    return {name: rules for name, rules in _lines().items() if name != FINDER}
 
 
 def commands_of(user: str) -> set[str]:
@@ -43,11 +48,21 @@ def make_users(admin: redis.Redis, *queues: str, place: str = "") -> None:
     Args:
         place: One of those that `besides` knows.
     """
-    version = tuple(int(part) for part in admin.info("server")["redis_version"].split(".")[:2])
-    newer = ["+client|setinfo"] if version >= (7, 2) else []  # as the page says
     more = besides(place) if place else ()
     for user, rules in documented().items():
-        admin.execute_command("ACL", "SETUSER", user, "reset", *_for_queues(rules, queues), *newer, *more)
+        admin.execute_command("ACL", "SETUSER", user, "reset", *_for_queues(rules, queues), *_newer(admin), *more)
+
+
+def make_finder(sentinel: redis.Redis) -> None:
+    """Make the page's user of sentinels, with PASSWORD."""
+    rules = [f">{PASSWORD}" if rule == ">PASSWORD" else rule for rule in _lines()[FINDER]]
+    sentinel.execute_command("ACL", "SETUSER", FINDER, "reset", *rules, *_newer(sentinel))
+
+
+def _newer(admin: redis.Redis) -> list[str]:
+    """What newer servers need besides, as the page says."""
+    version = tuple(int(part) for part in admin.info("server")["redis_version"].split(".")[:2])
+    return ["+client|setinfo"] if version >= (7, 2) else []
 
 
 def _for_queues(rules: Rules, queues: tuple[str, ...]) -> list[str]:

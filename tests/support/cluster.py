@@ -4,6 +4,7 @@ Used through the fixture `cluster`, which lives as long as the session, and `own
 node that is gone takes only its own slots with it, so that what the others do then can be seen.
 """
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,14 +17,14 @@ from tests.support.states import wait_until
 
 SLOTS = 16384
 COUNT = 3
-_CONFIG = {
-    "save": '""',
-    "appendonly": "no",
-    "cluster-enabled": "yes",
-    "cluster-node-timeout": "2000",
-    "cluster-require-full-coverage": "no",
-    "loglevel": "warning",
-}
+_CONFIG = [
+    'save ""',
+    "appendonly no",
+    "cluster-enabled yes",
+    "cluster-node-timeout 2000",
+    "cluster-require-full-coverage no",
+    "loglevel warning",
+]
 
 
 class Cluster:
@@ -41,7 +42,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         for k in range(COUNT):
-            self.nodes.append(self._nodes.start(f"node-{k}", {**_CONFIG, "cluster-config-file": f"nodes-{k}.conf"}))
+            self.nodes.append(self._nodes.start(f"node-{k}", [*_CONFIG, f"cluster-config-file nodes-{k}.conf"]))
         for node in self.nodes:
             node.wait_ready()
         bounds = [SLOTS * k // COUNT for k in range(COUNT + 1)]
@@ -74,6 +75,26 @@ class Cluster:
         ports = {port for first, last, port in _slots(self.nodes[0]) if first <= slot <= last}
         (node,) = (node for node in self.nodes if node.port in ports)
         return node
+
+    def move(self, slot: int, target: Node, between_keys: Callable[[], None]) -> int:
+        """Move a slot as operators do, live and key by key; how many keys it was.
+
+        Args:
+            between_keys: Called before the first key, after each and before the slot is given away.
+        """
+        source = self.node_of_slot(slot)
+        target.client.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.client.cluster("MYID"))
+        source.client.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.client.cluster("MYID"))
+        moved = 0
+        between_keys()
+        while keys := source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            source.client.execute_command("MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
+            moved += 1
+            between_keys()
+        others = [node for node in self.nodes if node not in (source, target)]
+        for node in (target, source, *others):
+            node.client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target.client.cluster("MYID"))
+        return moved
 
     @property
     def url(self) -> str:

@@ -6,6 +6,7 @@ Used by tests/support/cluster.py and sentinel.py. The binaries are those of ever
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -44,13 +45,12 @@ class Node:
         client: For looking at it, and for telling it what to do.
     """
 
-    def __init__(self, binary: str, folder: Path, name: str, config: dict[str, str], *arguments: str) -> None:
-        self.port = free_port()
+    def __init__(self, binary: str, folder: Path, name: str, port: int, config: list[str], *arguments: str) -> None:
+        self.port = port
         self.client = redis.Redis(HOST, self.port)
         self._log = folder / f"{name}.log"
-        config = {"port": str(self.port), "bind": HOST, "dir": str(folder), "daemonize": "no", **config}
         file = folder / f"{name}.conf"
-        file.write_text("".join(f"{key} {value}\n" for key, value in config.items()))
+        file.write_text("\n".join([f"port {port}", f"bind {HOST}", f"dir {folder}", "daemonize no", *config, ""]))
         with self._log.open("wb") as log:
             command = [sys.executable, "-c", _LAUNCHER, str(os.getpid()), binary, str(file), *arguments]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -65,6 +65,13 @@ class Node:
         with contextlib.suppress(redis.ConnectionError):
             return bool(self.client.ping())
         return False
+
+    def pause(self) -> None:
+        """SIGSTOP: its connections stand, and nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
@@ -85,9 +92,14 @@ class Nodes:
         self._folder = Path(tempfile.mkdtemp(prefix="asyncq-nodes-"))
         self._all: list[Node] = []
 
-    def start(self, name: str, config: dict[str, str], *arguments: str) -> Node:
-        """A new server; it may not answer yet."""
-        self._all.append(Node(self._binary, self._folder, name, config, *arguments))
+    def start(self, name: str, config: list[str], *arguments: str, port: int = 0) -> Node:
+        """A new server; it may not answer yet.
+
+        Args:
+            config: Lines of its configuration.
+            port: 0: any free one.
+        """
+        self._all.append(Node(self._binary, self._folder, name, port or free_port(), config, *arguments))
         return self._all[-1]
 
     def __enter__(self) -> Self:

@@ -6,12 +6,13 @@ Used through the fixture `sentinels`; a test may demote the master, or kill it.
 from types import TracebackType
 from typing import Self
 
-from tests.support.nodes import HOST, Node, Nodes
+from tests.support.nodes import HOST, Node, Nodes, free_port
 from tests.support.states import wait_until
 
 SERVICE = "mymaster"
 DOWN_AFTER_S = 1.0
-_SERVER = {"save": '""', "appendonly": "no", "repl-diskless-sync-delay": "0", "loglevel": "warning"}
+WATCHERS = 3
+_SERVER = ['save ""', "appendonly no", "repl-diskless-sync-delay 0", "loglevel warning"]
 
 
 class Sentinels:
@@ -30,29 +31,38 @@ class Sentinels:
     def __enter__(self) -> Self:
         master = self._nodes.start("master", _SERVER)
         master.wait_ready()
-        replica = self._nodes.start("replica", {**_SERVER, "replicaof": f"{HOST} {master.port}"})
+        replica = self._nodes.start("replica", [*_SERVER, f"replicaof {HOST} {master.port}"])
         self.servers = [master, replica]
-        self.watchers = [self._watch(f"sentinel-{k}", master.port) for k in range(3)]
+        ports = [free_port() for _ in range(WATCHERS)]
+        self.watchers = [self._watch(ports, k) for k in range(WATCHERS)]
         for node in (replica, *self.watchers):
             node.wait_ready()
         wait_until(self._is_whole, timeout_s=30.0, what="every sentinel knows the others and the replica")
         return self
 
-    def _watch(self, name: str, port: int) -> Node:
-        told = {
-            "sentinel monitor": f"{SERVICE} {HOST} {port} 2",
-            "sentinel down-after-milliseconds": f"{SERVICE} {int(DOWN_AFTER_S * 1000)}",
-            "sentinel failover-timeout": f"{SERVICE} 5000",
-        }
-        return self._nodes.start(name, told, "--sentinel")
+    def _watch(self, ports: list[int], own: int) -> Node:
+        """A sentinel that is told of the others and the replica, so that it need not find them."""
+        master, replica = self.servers
+        told = [
+            f"myid {_id(own)}",
+            f"monitor {SERVICE} {HOST} {master.port} 2",
+            f"down-after-milliseconds {SERVICE} {int(DOWN_AFTER_S * 1000)}",
+            f"failover-timeout {SERVICE} 5000",
+            f"known-replica {SERVICE} {HOST} {replica.port}",
+            *(f"known-sentinel {SERVICE} {HOST} {port} {_id(k)}" for k, port in enumerate(ports) if k != own),
+        ]
+        config = ["loglevel warning", *(f"sentinel {line}" for line in told)]
+        return self._nodes.start(f"sentinel-{own}", config, "--sentinel", port=ports[own])
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._nodes.__exit__(kind, error, trace)
 
     def _is_whole(self) -> bool:
+        if self.servers[1].client.info("replication")["master_link_status"] != "up":
+            return False
         states = [watcher.client.sentinel_master(SERVICE) for watcher in self.watchers]
-        synced = self.servers[1].client.info("replication")["master_link_status"] == "up"
-        return synced and all(state["num-slaves"] == 1 and state["num-other-sentinels"] == 2 for state in states)
+        seen = [watcher.client.sentinel_slaves(SERVICE)[0]["flags"] for watcher in self.watchers]
+        return set(seen) == {"slave"} and all(state["num-other-sentinels"] == WATCHERS - 1 for state in states)
 
     @property
     def master(self) -> Node:
@@ -72,3 +82,7 @@ class Sentinels:
     @property
     def url(self) -> str:
         return f"redis+sentinel://{','.join(f'{HOST}:{node.port}' for node in self.watchers)}/{SERVICE}"
+
+
+def _id(number: int) -> str:
+    return f"{number + 1:040x}"

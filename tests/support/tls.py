@@ -49,6 +49,7 @@ class TlsServer:
     """A running server with a TLS port on HOST; on exit from the `with` it is gone.
 
     Attributes:
+        binary: Which server it is.
         files: Its certificates.
         port: Where it speaks TLS.
         clear_port: Where it does not.
@@ -56,6 +57,7 @@ class TlsServer:
     """
 
     def __init__(self, binary: str, folder: Path) -> None:
+        self.binary = binary
         self.files = issue(folder)
         self._server = embedded.start_ephemeral(binary)
         self.admin = redis.Redis(unix_socket_path=self._server.plan.socket)

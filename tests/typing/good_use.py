@@ -26,6 +26,7 @@ from asyncq import (
     start_workers,
     task,
 )
+from asyncq.core.retry import RetryByError
 
 
 @dataclass
@@ -64,6 +65,13 @@ def is_busy(error: BaseException) -> bool:
     },
 )
 async def ship(event: Event) -> None: ...
+
+
+BANK: RetryByError = {PermissionError: None, ConnectionError: RetryPolicy(base_s=30)}
+
+
+@task("pay", retry_by_error=BANK)
+async def pay(event: Event) -> None: ...
 
 
 @task("row")

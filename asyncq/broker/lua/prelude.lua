@@ -24,6 +24,10 @@ local function to_head(queue, raws)
   end
 end
 
+local function to_tail(queue, raws)
+  for k = 1, #raws, 500 do redis.call('RPUSH', queue, unpack(raws, k, math.min(k + 499, #raws))) end
+end
+
 -- A message waits until that time. If nothing is due earlier, the due list rings whoever waits to promote.
 local function schedule_at(scheduled, payloads, due, unique, due_ms, raw)
   redis.call('HSET', payloads, unique, raw)
@@ -91,6 +95,19 @@ local function bury(dead, records, id, header, raw, cap, keep_ms)
   forget_dead(dead, records, redis.call('ZRANGE', dead, '-inf', now - keep_ms, 'BYSCORE', 'LIMIT', 0, 100))
   local excess = math.min(redis.call('ZCARD', dead) - cap, 100)
   if excess > 0 then forget_dead(dead, records, redis.call('ZRANGE', dead, 0, excess - 1)) end
+end
+
+-- Workers are being killed, by whatever it is: until nobody was for `calm_ms`. Holds the moment at which that began.
+local function note_kill(killed, now, calm_ms)
+  if not redis.call('SET', killed, string.format('%.0f', now), 'NX', 'PX', calm_ms) then
+    redis.call('PEXPIRE', killed, calm_ms)
+  end
+end
+
+-- Nobody was killed lately, or it goes on for so long that it is not waited for any more.
+local function is_calm(killed, now, longest_ms)
+  local since = redis.call('GET', killed)
+  return not since or now - (tonumber(since) or 0) > longest_ms
 end
 
 -- What is remembered of messages in flight at the death of a process: sha1 of the raw bytes -> "deaths points", and when

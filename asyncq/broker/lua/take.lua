@@ -1,11 +1,12 @@
 -- take: messages from the head of the queue into the in-flight record of one incarnation.
--- KEYS  1 queue  2 inflight  3 inbox  4 lease  5 workers  6 dead  7 dead:records  8 suspects
+-- KEYS  1 queue  2 inflight  3 inbox  4 lease  5 workers  6 dead  7 dead:records  8 suspects  9 accused  10 killed
 -- ARGV  1 wid  2 first token  3 room (0..1000)  4 ahead (0..1000)  5 lease (ms)  6 size limit (bytes)
---       7 dead letters kept (count)  8 dead letters kept (ms)  9 alone: 1 takes one suspect and nothing else
+--       7 dead letters kept (count)  8 dead letters kept (ms)
+--       9 alone: 1 takes one suspect and nothing else  10 the longest that calm is waited for (ms)
 -- Returns {first token, oversized, suspects left, raw...}: message k is recorded under token first+k-1; `oversized` went
 --         to the dead letters and are not shipped. {-1}: not registered; nothing was taken, the inbox went back.
 -- A suspect is taken only while nothing else is in flight here, and recorded under the first token below zero, so that
--- a reap knows that it ran alone.
+-- a reap knows that it ran alone. What is accused (it died alone before) counts and comes only in calm, see reap.
 -- What the blocking move left in the inbox goes back to the head first and is then taken like everything else, so the
 -- order is kept and what there is no room for lies where others find it.
 -- Look-ahead is bounded by the fair share: list length / registered incarnations.
@@ -15,10 +16,12 @@ hand_back(KEYS[1], KEYS[3])
 if not score or tonumber(score) ~= 0 then return {-1} end
 if redis.call('EXISTS', KEYS[4]) == 0 then redis.call('SET', KEYS[4], 1, 'PX', ARGV[5]) end
 
-local reply = {tonumber(ARGV[2]), 0, redis.call('LLEN', KEYS[8])}
+local suspects, accused = redis.call('LLEN', KEYS[8]), redis.call('LLEN', KEYS[9])
+if accused > 0 and not is_calm(KEYS[10], now_ms(), tonumber(ARGV[10])) then accused = 0 end
+local reply = {tonumber(ARGV[2]), 0, suspects + accused}
 if ARGV[9] == '1' then
   if reply[3] > 0 and redis.call('HLEN', KEYS[2]) == 0 then
-    local raw = redis.call('LPOP', KEYS[8])
+    local raw = redis.call('LPOP', suspects > 0 and KEYS[8] or KEYS[9])
     redis.call('HSET', KEYS[2], -reply[1], raw)
     reply[3], reply[4] = reply[3] - 1, raw
   end

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -72,6 +73,24 @@ def test_a_predicate_looks_into_the_exception() -> None:
 
     assert isinstance(settle(GoneError(), gone), DeadLetter)
     assert isinstance(settle(RateLimitedError(), gone), Reschedule)
+
+
+class Status:
+    """A predicate that is an object."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+
+    def __call__(self, error: BaseException, offset: int = 0) -> bool:
+        return getattr(error, "status", None) == self._status + offset
+
+
+@pytest.mark.parametrize("predicate", [Status(410), Status(410).__call__, partial(Status(400), offset=10)])
+def test_a_predicate_is_anything_that_can_be_called(predicate: Callable[[BaseException], bool]) -> None:
+    options = by(retry_by_error={predicate: None})
+
+    assert isinstance(settle(GoneError(), options), DeadLetter)
+    assert isinstance(settle(RateLimitedError(), options), Reschedule)
 
 
 def test_none_gives_up_at_once_and_keeps_what_happened() -> None:
@@ -155,6 +174,11 @@ async def awaited(error: BaseException) -> bool:
     return True
 
 
+class Awaited:
+    async def __call__(self, error: BaseException) -> bool:
+        return True
+
+
 def yielding(error: BaseException) -> Any:
     yield True
 
@@ -171,6 +195,8 @@ RULE = r"task option retry_by_error: expected as key an exception class or a pre
         ({(ValueError, KeyError): None}, RULE),
         ({awaited: None}, RULE + "<function awaited"),
         ({yielding: None}, RULE + "<function yielding"),
+        ({partial(awaited): None}, RULE + "functools.partial"),
+        ({Awaited(): None}, RULE + ".*Awaited"),
         ({Retry: LONG}, RULE + ".*Retry"),
         ({Snooze: LONG}, RULE + ".*Snooze"),
         ({Discard: None}, RULE + ".*Discard"),
