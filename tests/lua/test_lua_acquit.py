@@ -38,3 +38,12 @@ def test_kills_from_outside_are_proved_when_it_died_alone_before(raw_redis: redi
 def test_nothing_changes_when_nothing_is_held_against_it(raw_redis: redis.Redis) -> None:
     assert acquit(raw_redis) == 0
     assert keyspace(raw_redis) == {}
+
+
+def test_it_is_acquitted_when_redis_is_at_maxmemory(raw_redis: redis.Redis) -> None:
+    accuse(raw_redis, "3 2")
+    raw_redis.config_set("maxmemory", 1)
+    try:
+        assert acquit(raw_redis) == 1
+    finally:
+        raw_redis.config_set("maxmemory", 0)
