@@ -102,13 +102,13 @@ def requests_late(scale: Scale) -> Verdict:
         kind="latency",
         way="up",
         marker=b"EVALSHA",
-        share=scale.pick(0.1, 0.01),
-        limit=scale.pick(3, 40),  # each stands a worker still for 5 s
+        share=scale.pick(0.2, 0.01),
+        limit=scale.pick(2, 40),  # each stands a worker still for 5 s
         delay_s=LATE_S,
         jitter_s=2.0,
     )
     # Long enough that the queue is not empty yet when the late ones arrive: else they take nothing.
-    messages, longest_s = scale.pick((2_500, 0.3), (50_000, 0.05))
+    messages, longest_s = scale.pick((1_600, 0.3), (50_000, 0.05))
     return many_faults(scale, "T20", messages, late, kind="latency", longest_s=longest_s)
 
 
@@ -146,7 +146,7 @@ def same_id(scale: Scale) -> Verdict:
         rig.push(same.replace(b'"n": 0', b'"n": %d' % n) for n in range(10_000, 10_100))
         proxy.set(Toxic(kind="cut", way="down", share=0.2), Toxic(kind="cut-inside", way="down", share=0.1))
         with SyncClient(proxy.url) as client:
-            asked = [_enqueue_until_known(rig, client) for _ in range(scale.pick(100, 3_000))]
+            asked = [_enqueue_until_known(rig, client) for _ in range(scale.pick(60, 3_000))]
         struck = proxy.struck()
         proxy.set()
         waiting = rig.server.client.llen(QUEUE)

@@ -12,9 +12,9 @@ from tests.chaos.rig import holds_within
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
 
-LEASE_S = 2.0
+LEASE_S = 1.0
 # A lease that is missing is only suspect; this long after it ran out others take what it guarded.
-REAPED_S = 9.0
+REAPED_S = 8.0
 
 
 @case(
@@ -24,7 +24,7 @@ def partition(scale: Scale) -> Verdict:
     flags = ("--lease", f"{LEASE_S:g}", "--on-lease-lost", "cancel", "--per-proc", "20")
     with proxied(scale, "T38") as (rig, proxy):
         cut_off = rig.worker(*flags, url=proxy.url)
-        count = scale.pick(20, 20)
+        count = 20
         # Longer than it takes until others get them: a host that went on with them would be seen beside the other.
         rig.enqueue(count, shortest_s=LEASE_S + REAPED_S, longest_s=LEASE_S + REAPED_S + 1.0)
         wait_until(lambda: rig.started(count), 20)
@@ -32,7 +32,7 @@ def partition(scale: Scale) -> Verdict:
         wait_until(lambda: other.log.events("working"), 20)
         proxy.part()
         holds_within(lambda: False, 5 * LEASE_S)
-        again = holds_within(lambda: rig.started(2 * count), REAPED_S)
+        again = holds_within(lambda: rig.started(2 * count), LEASE_S + REAPED_S)
         proxy.heal()
         done = holds_within(lambda: rig.done(count), 30)
         probe = rig.enqueue(2 * 20, shortest_s=0.3, longest_s=0.3)

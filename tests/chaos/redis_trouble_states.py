@@ -195,7 +195,7 @@ def connections_killed(scale: Scale) -> Verdict:
 
 @case("client-pause", "Redis lets clients wait, first writes, then everything: nothing lost, nothing run twice")
 def clients_paused(scale: Scale) -> Verdict:
-    pause_s = scale.pick(1.5, 3.0)
+    pause_s = scale.pick(1.0, 3.0)
     with Rig(scale, "client-pause") as rig:
         fleet = fleet_of(rig)
         verdict = Verdict()
