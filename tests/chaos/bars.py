@@ -5,13 +5,12 @@ more than the hand-over alone.
 """
 
 import time
-from collections.abc import Callable
 
 from tests.chaos import hosts, kills
 from tests.chaos.cut_off import OBSERVED_S
 from tests.chaos.fleets import Fleet, Running
 from tests.chaos.oracle import Fault
-from tests.chaos.rig import Rig
+from tests.chaos.rig import Rig, passed_s
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
 
@@ -19,12 +18,6 @@ from tests.support.states import wait_until
 def percentile(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def passed_s(seconds: float) -> Callable[[], bool]:
-    """A state that is reached after a time."""
-    end_mono = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end_mono
 
 
 @case("bar-kill", "300,000 tasks, a random child killed every 300 ms for a minute: each executed, bounded duplicates")
