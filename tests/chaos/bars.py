@@ -93,6 +93,7 @@ def give_back(scale: Scale) -> Verdict:
 
 def _one_kill(rig: Rig, count: int) -> list[float]:
     """Kill the child that runs the first of `count` messages. Seconds to the next start of each that it ran."""
+    rig.record.read()
     seen = rig.record.starts
     ids = rig.enqueue(count, shortest_s=0.5, longest_s=0.5)
     wait_until(lambda: rig.started(seen + count), 10)
@@ -115,6 +116,7 @@ def machine_loss(scale: Scale) -> Verdict:
         flags = () if scale.full else ("--lease", f"{lease_s}")
         for round_ in range(rounds):
             there = rig.worker("--per-proc", "10", *flags, wrapper=wrapper)
+            rig.record.read()
             seen = rig.record.starts
             rig.enqueue(10, shortest_s=2, longest_s=3)
             wait_until(lambda seen=seen: rig.started(seen + 10), 30, "the machine runs them")
