@@ -94,7 +94,7 @@ def _persistence(info: Facts, config: Facts) -> list[Finding]:
 def _append_only(fsync: str | None) -> str:
     """How much of the append-only file a failure takes.
 
-    With everysec writes are put off for up to 2 s while the disk is still busy with the ones before, answered or not.
+    With everysec Redis puts writes off while an fsync is under way, for up to 2 s, and answers all the same.
     """
     match fsync:
         case "always":
@@ -102,7 +102,7 @@ def _append_only(fsync: str | None) -> str:
         case "everysec":
             return (
                 "can lose the last second or two of what it acknowledged, when its machine loses power or when it dies "
-                "while its disk lags behind (appendonly yes, appendfsync everysec)"
+                "during an fsync (appendonly yes, appendfsync everysec)"
             )
         case "no":
             return (

@@ -44,7 +44,7 @@ async def test_server_with_an_append_only_file(redis_url: str, configure: Config
     configure(appendonly="yes")
     ((warning, text),) = await texts(redis_url)
     assert not warning
-    assert text.endswith("while its disk lags behind (appendonly yes, appendfsync everysec)")
+    assert text.endswith("during an fsync (appendonly yes, appendfsync everysec)")
 
 
 async def test_server_with_snapshots(redis_url: str, configure: Configure) -> None:

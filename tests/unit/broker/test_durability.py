@@ -23,7 +23,7 @@ def said(config: Facts | None = None, **info: str) -> list[tuple[bool, str]]:
         (
             "everysec",
             "can lose the last second or two of what it acknowledged, when its machine loses power or when it dies "
-            "while its disk lags behind (appendonly yes, appendfsync everysec)",
+            "during an fsync (appendonly yes, appendfsync everysec)",
         ),
         (
             "no",
