@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncq.broker.connection import ConnectionSettings
-from asyncq.broker.wire import AsyncWire
+from asyncq.broker.wire_door import Wire
+from asyncq.broker.wires import async_wire
 from asyncq.core.errors import BrokerRefusedError
 
-_SECTIONS: Final = ("persistence", "memory", "replication")
+_SECTIONS: Final = ("persistence", "memory", "replication", "cluster")
 _SETTINGS: Final = ("save", "appendfsync", "min-replicas-to-write")
 _UNSEEN: Final = "this user has no right to CONFIG GET"
 
@@ -36,12 +37,14 @@ class Finding:
 
 
 async def ask(settings: ConnectionSettings) -> list[Finding]:
-    """Ask the Redis there and judge. Cost: 1 INFO, 1 CONFIG GET, on a connection of its own.
+    """Ask the Redis there and judge; of a Cluster any one node, of Sentinel's servers the master.
+
+    Cost: 1 PING, 1 INFO, 1 CONFIG GET, on a connection of its own.
 
     Raises:
         BrokerError: it cannot be reached, or refuses even the connection.
     """
-    wire = AsyncWire(settings, "durability", 1)
+    wire = async_wire(settings, "durability", 1)
     try:
         await wire.call("PING")  # a refusal from here on is about one command, not about the user
         said = await _allowed(wire, "INFO", *_SECTIONS)
@@ -51,7 +54,7 @@ async def ask(settings: ConnectionSettings) -> list[Finding]:
     return findings(None if said is None else facts_in(said), None if config is None else _pairs(config))
 
 
-async def _allowed(wire: AsyncWire, *command: str) -> Any:
+async def _allowed(wire: Wire, *command: str) -> Any:
     """The reply, or None when this user, or this service, does not allow the command."""
     try:
         return await wire.call(*command)
@@ -158,6 +161,8 @@ def _eviction(info: Facts) -> list[Finding]:
 
 def _replication(info: Facts, config: Facts) -> list[Finding]:
     if info.get("role") == "slave":
+        if info.get("cluster_enabled") == "1":  # any node answered; what is written goes to masters
+            return []
         return [Finding(True, "is a replica: it refuses writes until it is promoted; name its master instead")]
     if info.get("connected_slaves", "0") == "0":
         return []

@@ -101,7 +101,9 @@ def killed_every_second(scale: Scale) -> Verdict:
         producer.join()
         verdict = ended(rig, fleet, within_s=120)
     if verdict.problems and witness.forgotten:
-        raise NotRun(f"killed during an fsync, Redis forgot {witness.forgotten} acknowledged writes of our witness, too")
+        raise NotRun(
+            f"killed during an fsync, Redis forgot {witness.forgotten} acknowledged writes of our witness, too"
+        )
     verdict.figures |= {"redis_kills": kills, "enqueues_again": producer.refused, "forgotten": witness.forgotten}
     return verdict
 

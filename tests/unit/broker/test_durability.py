@@ -131,6 +131,10 @@ def test_warns_of_a_replica() -> None:
     assert rest == said()
 
 
+def test_replica_among_the_nodes_of_a_cluster_is_no_news() -> None:
+    assert said(role="slave", cluster_enabled="1") == said()
+
+
 @pytest.mark.parametrize("config", [None, SEEN])
 def test_says_that_nothing_can_be_seen_without_info(config: Facts | None) -> None:
     expected = Finding(False, "does not say what it can lose: this user has no right to INFO")
