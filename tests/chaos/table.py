@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.table FILE`: the results of `python -m tests.chaos --full --json FILE` as the table of the docs.
+"""`python -m tests.chaos.table FILE`: results of `python -m tests.chaos --full --json FILE` as the table of the docs.
 
 The last line of each case counts. Prints Markdown for docs/explanation/delivery-tests.md; changes nothing.
 """
