@@ -111,7 +111,7 @@ async def test_worker_goes_on_with_the_replica_when_its_master_hands_over_and_wh
     own_cluster: Cluster,
 ) -> None:
     master = own_cluster.owner("q")
-    replica = await asyncio.to_thread(own_cluster.add_replica, master)
+    replica = own_cluster.add_replica(master)
 
     def hand_over() -> None:
         replica.client.execute_command("CLUSTER", "FAILOVER")

@@ -106,6 +106,10 @@ class Nodes:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all of them."""
         for node in self._all:
             node.close()
         shutil.rmtree(self._folder)
