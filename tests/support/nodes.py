@@ -66,6 +66,11 @@ class Node:
             return bool(self.client.ping())
         return False
 
+    def replicate(self, key: str) -> None:
+        """Wait until its replica has all that it has: WAIT asks for what its own connection wrote, so this writes."""
+        self.client.set(key, "")
+        assert self.client.wait(1, 10_000) == 1
+
     def pause(self) -> None:
         """SIGSTOP: its connections stand, and nothing is answered."""
         self._process.send_signal(signal.SIGSTOP)

@@ -84,7 +84,7 @@ class Sentinels:
 
     def replicate(self) -> None:
         """Wait until the replica has all that the master has."""
-        self.servers[0].client.wait(1, 5000)
+        self.servers[0].replicate("mark")
 
     @property
     def url(self) -> str:
