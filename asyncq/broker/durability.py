@@ -16,7 +16,7 @@ from asyncq.broker.wire_door import Wire
 from asyncq.broker.wires import async_wire
 from asyncq.core.errors import BrokerRefusedError
 
-_SECTIONS: Final = ("persistence", "memory", "replication")
+_SECTIONS: Final = ("persistence", "memory", "replication", "cluster")
 _SETTINGS: Final = ("save", "appendfsync", "min-replicas-to-write")
 _UNSEEN: Final = "this user has no right to CONFIG GET"
 
@@ -37,9 +37,9 @@ class Finding:
 
 
 async def ask(settings: ConnectionSettings) -> list[Finding]:
-    """Ask the Redis there and judge; one node speaks for its cluster.
+    """Ask the Redis there and judge; of a Cluster any one node, of Sentinel's servers the master.
 
-    Cost: 1 INFO, 1 CONFIG GET, on a connection of its own.
+    Cost: 1 PING, 1 INFO, 1 CONFIG GET, on a connection of its own.
 
     Raises:
         BrokerError: it cannot be reached, or refuses even the connection.
@@ -97,7 +97,7 @@ def _persistence(info: Facts, config: Facts) -> list[Finding]:
 def _append_only(fsync: str | None) -> str:
     """How much of the append-only file a failure takes.
 
-    With everysec writes are put off for up to 2 s while the disk is still busy with the ones before, answered or not.
+    With everysec Redis puts writes off while an fsync is under way, for up to 2 s, and answers all the same.
     """
     match fsync:
         case "always":
@@ -105,7 +105,7 @@ def _append_only(fsync: str | None) -> str:
         case "everysec":
             return (
                 "can lose the last second or two of what it acknowledged, when its machine loses power or when it dies "
-                "while its disk lags behind (appendonly yes, appendfsync everysec)"
+                "during an fsync (appendonly yes, appendfsync everysec)"
             )
         case "no":
             return (
@@ -161,6 +161,8 @@ def _eviction(info: Facts) -> list[Finding]:
 
 def _replication(info: Facts, config: Facts) -> list[Finding]:
     if info.get("role") == "slave":
+        if info.get("cluster_enabled") == "1":  # any node answered; what is written goes to masters
+            return []
         return [Finding(True, "is a replica: it refuses writes until it is promoted; name its master instead")]
     if info.get("connected_slaves", "0") == "0":
         return []

@@ -9,6 +9,7 @@ from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.durability import Finding, ask
 from asyncq.core.errors import BrokerRefusedError, BrokerUnavailableError
 from tests.support import acl
+from tests.support.cluster import Cluster
 
 NOTHING_KEPT = Finding(
     True, "persists nothing: when it ends, every message and every result is lost; set appendonly yes"
@@ -44,7 +45,7 @@ async def test_server_with_an_append_only_file(redis_url: str, configure: Config
     configure(appendonly="yes")
     ((warning, text),) = await texts(redis_url)
     assert not warning
-    assert text.endswith("while its disk lags behind (appendonly yes, appendfsync everysec)")
+    assert text.endswith("during an fsync (appendonly yes, appendfsync everysec)")
 
 
 async def test_server_with_snapshots(redis_url: str, configure: Configure) -> None:
@@ -84,3 +85,9 @@ async def test_nothing_is_said_of_a_server_that_refuses_the_user(redis_socket: s
 async def test_nothing_is_said_of_a_server_that_is_away() -> None:
     with pytest.raises(BrokerUnavailableError):
         await ask(ConnectionSettings("unix:///nowhere/s"))
+
+
+async def test_cluster_answers_for_any_of_its_nodes(cluster: Cluster) -> None:
+    (found,) = await ask(ConnectionSettings(cluster.url))
+    assert found.warning
+    assert found.text == NOTHING_KEPT.text

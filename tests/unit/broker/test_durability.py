@@ -23,7 +23,7 @@ def said(config: Facts | None = None, **info: str) -> list[tuple[bool, str]]:
         (
             "everysec",
             "can lose the last second or two of what it acknowledged, when its machine loses power or when it dies "
-            "while its disk lags behind (appendonly yes, appendfsync everysec)",
+            "during an fsync (appendonly yes, appendfsync everysec)",
         ),
         (
             "no",
@@ -129,6 +129,10 @@ def test_warns_of_a_replica() -> None:
     first, *rest = said(role="slave")
     assert first == (True, "is a replica: it refuses writes until it is promoted; name its master instead")
     assert rest == said()
+
+
+def test_replica_among_the_nodes_of_a_cluster_is_no_news() -> None:
+    assert said(role="slave", cluster_enabled="1") == said()
 
 
 @pytest.mark.parametrize("config", [None, SEEN])
