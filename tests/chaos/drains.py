@@ -14,6 +14,7 @@ TERM, INT, QUIT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
 
 # What starting and stopping processes may add on a machine that is busy with other things.
 SLACK_S = 3.0
+QUICK = ("--drain-timeout", "0.3", "--cancel-timeout", "0.3")
 
 
 def stop_in(fleet: Fleet, limit_s: float, *signals: signal.Signals) -> tuple[int, float, str]:
@@ -76,7 +77,7 @@ def any_signals(scale: Scale) -> Verdict:
     verdict = Verdict()
     with Rig(scale, "T37") as rig:
         wanted: list[tuple[str, Sequence[signal.Signals], int, float]] = [
-            ("five_terms", [TERM] * 5, 75, 1.0),
+            ("five_terms", [TERM] * 5, 75, 0.5),
             ("term_int", [TERM, INT], 75, 1.0),
             ("int", [INT], 75, 2.0),
             ("quit", [QUIT], 75, 1.0),
@@ -85,7 +86,7 @@ def any_signals(scale: Scale) -> Verdict:
         raw = rig.message(sleep=60)
         rig.push([raw])
         for name, signals, code, limit_s in wanted:
-            fleet = rig.fleet("--procs", "1", "--drain-timeout", "1", "--cancel-timeout", "1").ready()
+            fleet = rig.fleet("--procs", "1", *QUICK).ready()
             wait_until(lambda name=name: rig.started(len(verdict.figures) + 1), what=f"{name}: it runs")
             _note(verdict, name, stop_in(fleet, limit_s + SLACK_S, *signals), code)
             verdict.check(rig.left() == {QUEUE: 1}, f"{name}: in keys {rig.left()}, expected the message in the queue")
@@ -105,8 +106,8 @@ def _note(verdict: Verdict, name: str, ended: tuple[int, float, str], code: int)
 
 def _during_boot(rig: Rig, verdict: Verdict) -> None:
     """At random moments before it is ready: nothing has run, or what ran was handed back."""
-    for number in range(rig.scale.pick(3, 40)):
-        fleet = rig.fleet("--procs", "2", "--drain-timeout", "1", "--cancel-timeout", "1")
+    for number in range(rig.scale.pick(2, 40)):
+        fleet = rig.fleet("--procs", "2", *QUICK)
         wait_until(lambda fleet=fleet: fleet.log.events("supervising"), 30, "its handlers are in place soon")
         moment = time.monotonic() + rig.rng.uniform(0, 0.6)
         wait_until(lambda moment=moment: time.monotonic() >= moment)
@@ -123,7 +124,7 @@ def _without_redis(rig: Rig, verdict: Verdict) -> None:
     """Redis dies while a task runs, then SIGTERM comes: out in time; the message is where it was when Redis is back."""
     rig.record.read()
     starts = rig.record.starts
-    fleet = rig.fleet("--procs", "1", "--drain-timeout", "1", "--cancel-timeout", "1").ready()
+    fleet = rig.fleet("--procs", "1", *QUICK).ready()
     wait_until(lambda: rig.started(starts + 1), what="it runs")
     rig.server.client.save()
     rig.server.kill()
