@@ -181,8 +181,9 @@ class ClusterLine:
         while self._calling and self._call == this:
             self._woken = True
             at = self._at
-            if at is not None and self._lines[at].busy:
-                await self._lines[at].wake(await self._wire.at(at))
+            line = None if at is None else self._lines.get(at)
+            if at is not None and line is not None and line.busy:
+                await line.wake(await self._wire.at(at))
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, UNBLOCK_LONGEST_S)

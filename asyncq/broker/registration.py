@@ -70,7 +70,7 @@ class RedisRegistration:
         self._unwanted: deque[tuple[int, bytes]] = deque()
         self._alone: tuple[int, bytes] | None = None
         self._gone = False
-        self._compare = False
+        self._compare = self._suspected = False
         self._reconcile = False
         self._ghost_until_mono = 0.0
 
@@ -99,6 +99,7 @@ class RedisRegistration:
         commands.append(self._take(tokens.start, room, ahead, alone))
         held = len(self._ledger.held)
         comparing, self._compare = self._compare, False
+        self._suspected = False
         if comparing:
             commands.insert(0, ("HLEN", self._inflight))
         acquitted = self._acquitted(batch)
@@ -213,7 +214,7 @@ class RedisRegistration:
 
     async def wait(self, timeout_s: float) -> bool:
         """Block until a message lands in our inbox; see the door. True at once when the next exchange has news."""
-        if self._gone or self._strays or self._compare or self._reconcile:
+        if self._gone or self._strays or self._compare or self._reconcile or self._suspected:
             return True
         timeout_s = max(timeout_s, SHORTEST_BLOCK_S)
         command = ("BLMOVE", self._keys.ready, self._inbox, "LEFT", "RIGHT", f"{timeout_s:.3f}")
@@ -233,12 +234,21 @@ class RedisRegistration:
         await self._line.wake(self._commands)
 
     async def renew(self) -> bool:
-        """Prolong the lease; see the door. When Redis records more than we hold, the next exchange looks into it."""
+        """Prolong the lease; see the door.
+
+        Sees, too, what rings no bell, so that the next `wait` ends at once and the exchange after it looks: suspects,
+        and more in flight here than we hold.
+        """
         if self._gone:
             return False
         replies = await self._commands.pipeline(
-            (("PEXPIRE", self._lease, self._limits.lease_ms), ("HLEN", self._inflight))
+            (
+                ("PEXPIRE", self._lease, self._limits.lease_ms),
+                ("HLEN", self._inflight),
+                ("EXISTS", self._keys.suspects, self._keys.accused),
+            )
         )
+        self._suspected = replies[2] > 0
         self._compare = self._compare or replies[1] > len(self._ledger.held)
         alive = bool(replies[0]) or await revive(self._commands, self._keys, self.wid, self._limits.lease_ms)
         self._gone = self._gone or not alive

@@ -21,7 +21,7 @@ from asyncq.core.errors import BrokerError, BrokerUnavailableError
 
 SLOTS: Final = 16384
 MAX_TRIPS: Final = 8
-_KEYLESS: Final = frozenset({"CLIENT", "CLUSTER", "INFO", "PING", "SCRIPT", "TIME"})
+_KEYLESS: Final = frozenset({"CLIENT", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "TIME"})
 _ASKING: Final[Command] = ("ASKING",)
 _MAP: Final[Command] = ("CLUSTER", "SLOTS")
 

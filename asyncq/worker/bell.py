@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from asyncq.core import clock
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Registration
 from asyncq.core.errors import BrokerError
@@ -34,10 +33,7 @@ class Bell:
         self._wanted = False
 
     def listen(self) -> None:
-        """Begin to wait, unless it waits already.
-
-        A wait that nobody rang ends after `WAIT_S`: a take must look now and then for what rings no bell, suspects.
-        """
+        """Begin to wait, unless it waits already."""
         self._wanted = True
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().create_task(self._wait(), name="bell")
@@ -94,10 +90,9 @@ class Bell:
 
     async def _wait(self) -> None:
         rang = False
-        until_mono = clock.mono_s() + WAIT_S
         try:
-            while self._wanted and not rang and (left_s := until_mono - clock.mono_s()) > 0:
-                rang = await self._registration.wait(left_s)
+            while self._wanted and not rang:
+                rang = await self._registration.wait(WAIT_S)
                 self._contact.made()
         except BrokerError as error:
             await self._contact.failed(error)

@@ -107,10 +107,13 @@ def blocked_loop(scale: Scale) -> Verdict:
     """That a warning says where it blocks comes with the watchdog."""
     lease_s = scale.pick(1, 5)
     with Rig(scale, "T7") as rig:
-        fleet = rig.fleet("--procs", "1", "--per-proc", "5", "--lease", f"{lease_s}").ready()
-        alone = rig.worker("--per-proc", "5", "--lease", f"{lease_s}")
+        flags = ("--per-proc", "5", "--lease", f"{lease_s}")
+        alone = rig.worker(*flags)
         rig.registered(alone)
-        rig.push(rig.message("block", sleep=2 * lease_s) for _ in range(2))
+        rig.push([rig.message("block", sleep=2 * lease_s)])
+        wait_until(lambda: rig.started(1), what="the one without a supervisor is blocked")
+        fleet = rig.fleet("--procs", "1", *flags).ready()
+        rig.push([rig.message("block", sleep=2 * lease_s)])
         rig.enqueue(20, longest_s=0.05)
         wait_until(lambda: rig.done(22), 4 * lease_s + 20, "everything has ended")
         rig.enqueue(20, longest_s=0.05)

@@ -41,6 +41,7 @@ def under_load(scale: Scale) -> Verdict:
     verdict.figures |= {"drain_s": round(took_s, 2), "done_before": done, "left_ready": ready}
     verdict.check(code == 0, f"exit code {code}, expected 0")
     verdict.check(not late, late)
+    verdict.check(verdict.figures["executions"] == len(rig.enqueued), "what ran was cancelled instead of waited for")
     verdict.check(set(left) <= {QUEUE}, f"after the drain messages lie in {left}")
     verdict.check(done + ready == len(rig.enqueued), f"{done} done and {ready} ready, of {len(rig.enqueued)}")
     return verdict

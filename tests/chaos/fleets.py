@@ -97,8 +97,9 @@ class Fleet(Running):
         """Pids of those that are ready and alive."""
         return self._living("worker")
 
-    def keeper(self) -> int:
-        return self._living("keeper")[-1]
+    def keepers(self) -> list[int]:
+        """The pid of the keeper, unless it is being replaced."""
+        return self._living("keeper")
 
     def _living(self, role: str) -> list[int]:
         ready = {event["pid"] for event in self.log.events("child ready") if event["role"] == role}

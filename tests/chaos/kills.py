@@ -9,7 +9,7 @@ import time
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chaos.fleets import Fleet, alive
-from tests.chaos.rig import QUEUE, Rig
+from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
 
@@ -20,7 +20,8 @@ def kill_children(rig: Rig, fleet: Fleet, every_s: float) -> None:
 
 
 def ended(rig: Rig, fleet: Fleet, code: int = 0) -> Verdict:
-    """Drain the fleet; the oracle's verdict, and that the supervisor has never slowed down."""
+    """Drain the fleet; the oracle's verdict, that every key has an owner, and that the supervisor never slowed down."""
+    wait_until(lambda: not rig.ownerless(), 15, "every key ends by itself or has a living owner")
     found = fleet.stop()
     verdict = rig.verdict()
     verdict.check(found == code, f"the supervisor's exit code is {found}, expected {code}")
@@ -39,6 +40,21 @@ def one_child(scale: Scale) -> Verdict:
         verdict = ended(rig, fleet)
         verdict.figures |= recording(rig)
     verdict.add(counted)
+    return verdict
+
+
+@case("T1-keeper", "a worker and the keeper, who would hand back, are killed together: handed back by the next keeper")
+def keeper_too(scale: Scale) -> Verdict:
+    with Rig(scale, "T1-keeper") as rig:
+        fleet = rig.fleet("--procs", "3", "--per-proc", "20").ready()
+        rig.enqueue(scale.pick(6_000, 60_000), longest_s=0.05)
+        killed = 0
+        while not holds_within(rig.finished, scale.pick(0.5, 0.4)):
+            if fleet.keepers() and (living := fleet.workers()):
+                rig.kill(*rig.rng.sample([rig.rng.choice(living), *fleet.keepers()], 2))
+                killed += 1
+        verdict = ended(rig, fleet)
+    verdict.figures["pairs"] = killed
     return verdict
 
 
@@ -97,13 +113,15 @@ def metrics(rig: Rig, fleet: Fleet) -> Verdict:
 def long_tasks(scale: Scale) -> Verdict:
     with Rig(scale, "T2") as rig:
         fleet = rig.fleet("--procs", "3", "--per-proc", scale.pick("50", "200")).ready()
-        rig.enqueue(scale.pick(150, 6_000), shortest_s=1, longest_s=scale.pick(1.5, 5))
+        rig.enqueue(scale.pick(400, 8_000), shortest_s=1, longest_s=scale.pick(1.5, 5))
         wait_until(lambda: rig.started(scale.pick(100, 500)))
-        rig.kill_while(fleet.workers, scale.pick(0.7, 2.0), until=rig.finished, most=scale.pick(3, 20))
+        # Rarely enough that what runs again ends before the next kill: what is hit twice has to wait to be run alone.
+        rig.kill_while(fleet.workers, scale.pick(1.8, 6.0), until=rig.finished, most=scale.pick(2, 8))
         verdict = ended(rig, fleet)
         p99_s = rig.findings().recovery_s(0.99)
+    limit_s = scale.pick(8, 1)  # short: any machine, also a busy one; by the lease alone it would take 20
     verdict.figures["recovery_p99_s"] = p99_s
-    verdict.check(p99_s < 1, f"started again within {p99_s:.3f} s (p99), expected less than 1 s")
+    verdict.check(p99_s < limit_s, f"started again within {p99_s:.3f} s (p99), expected less than {limit_s} s")
     return verdict
 
 

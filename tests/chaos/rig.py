@@ -3,6 +3,7 @@
 Used by every case as `with Rig(scale, "T1") as rig`. Owns all it starts and ends it by its pid, whatever happens.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -87,14 +88,13 @@ class Rig:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            for running in self.running:
-                running.end()
-        finally:
-            self.server.stop()
+        with contextlib.ExitStack() as ending:  # each of them, also when another one cannot be ended
+            ending.callback(shutil.rmtree, self.folder, ignore_errors=True)
             if error is not None:
-                self._show_logs()
-            shutil.rmtree(self.folder, ignore_errors=True)
+                ending.callback(self._show_logs)
+            ending.callback(self.server.stop)
+            for running in self.running:
+                ending.callback(running.end)
 
     def _show_logs(self) -> None:
         for path in sorted(self.folder.glob("*.log")):
@@ -245,6 +245,12 @@ class Rig:
         """Whether no message is anywhere any more but in the dead letters."""
         client = self.server.client
         return not client.llen(QUEUE) and not self.left()
+
+    def ownerless(self) -> list[str]:
+        """While fleets of this host run: keys that neither end by themselves nor belong to a living process."""
+        members = self.server.client.zrangebyscore(f"asyncq:{{{QUEUE}}}:{QUEUE}:workers", 0, 0)
+        gone = [wid.decode() for wid in members if not alive(int(wid.split(b":")[1]))]
+        return [*leaks(self.server.client), *(f"{wid}: registered, and its process is gone" for wid in gone)]
 
     def dead(self) -> dict[str, str]:
         """Dead letters so far, id -> reason."""

@@ -7,6 +7,7 @@ import redis
 
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
+from asyncq.broker.scripts import NAMES, script
 from asyncq.core.doors import Registration
 from tests.support import acl, properties
 from tests.support.proxy import FaultyProxy
@@ -65,7 +66,10 @@ async def register(broker: RedisBroker) -> AsyncIterator[Register]:
 
 
 @pytest.fixture
-async def proxy(redis_url: str, redis_socket: str) -> AsyncIterator[FaultyProxy]:
+async def proxy(redis_url: str, redis_socket: str, raw_redis: redis.Redis) -> AsyncIterator[FaultyProxy]:
+    """The server knows every script: the reply that is lost is that of the script, and not that it is unknown."""
+    for name in NAMES:
+        raw_redis.script_load(script(name).source)
     async with FaultyProxy(redis_socket) as made:
         yield made
 

@@ -36,7 +36,7 @@ from asyncq.core.blame import Blame
 from asyncq.core.doors import Batch, Reaped, Registration, Taken
 from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
 from asyncq.core.settlement import RELEASE, DeadLetter, Reschedule
-from tests.support.cut_wire import CutLine, CutWire, Fate, Faults
+from tests.support.cut_wire import CutWire, Fate, Faults
 from tests.support.delivery_model import AGED, FRESH, Copy, DeliveryModel
 from tests.support.delivery_view import in_model, in_redis, raws_in
 from tests.support.properties import MANY
@@ -112,8 +112,7 @@ class Deliveries(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.model = DeliveryModel()
         self.faults = Faults(self.model)
-        self.monkeypatch.setattr(redis_broker, "AsyncWire", partial(CutWire, self.faults))
-        self.monkeypatch.setattr(redis_broker, "BlockingLine", partial(CutLine, self.faults))
+        self.monkeypatch.setattr(redis_broker, "async_wire", partial(CutWire, self.faults))
         self.broker = RedisBroker(self.settings, lease_ms=600_000, max_message_bytes=LIMIT_BYTES)
         self.workers: list[Worker] = []
         self.sound = True
@@ -331,6 +330,13 @@ class Deliveries(RuleBasedStateMachine):
         queue, wid = self.incarnations()[who % len(self.incarnations())]
         self.raw.delete(queue_keys(queue).lease(wid))
         self.model.table(queue_keys(queue).lease(wid)).clear()
+
+    @precondition(lambda self: self.incarnations())
+    @rule(queue=QUEUE)
+    def nobody_was_killed_for_a_while(self, queue: str) -> None:
+        killed = queue_keys(queue).killed
+        self.raw.delete(killed)
+        self.model.table(killed).clear()
 
     @precondition(lambda self: self.incarnations())
     @rule(who=WHO, plan=PLANS)

@@ -15,7 +15,7 @@ from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.scripts import Command, script
 from asyncq.broker.wire import AsyncWire
 from asyncq.core.doors import Batch, Registration
-from asyncq.core.errors import BrokerUnavailableError
+from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
 from asyncq.core.settlement import RELEASE, DeadLetter, Reschedule
 from tests.contract.conftest import Register
 from tests.support.proxy import FaultyProxy
@@ -236,3 +236,25 @@ async def test_inbox_message_comes_when_the_reply_to_the_wait_was_lost(
 
 def _blocked(client: redis.Redis, command: bytes) -> int:
     return sum(row["cmd"].encode() == command and "b" in row["flags"] for row in client.client_list())
+
+
+async def test_late_settlements_are_counted_exactly_when_a_reap_comes_between_the_commands(
+    broker: RedisBroker, raw_redis: redis.Redis, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_redis.rpush("q", "a", "b", "c")
+    registration = await register()
+    a, b, c = (await registration.exchange(NOTHING, 3, 0)).tokens
+    pipeline = AsyncWire.pipeline
+
+    async def reaped_after_the_first(wire: AsyncWire, commands: Sequence[Command]) -> list[Any]:
+        monkeypatch.setattr(AsyncWire, "pipeline", pipeline)
+        first = await wire.pipeline(commands[:1])
+        await broker.reap("q", registration.wid, forced=True)
+        return first + await wire.pipeline(commands[1:])
+
+    monkeypatch.setattr(AsyncWire, "pipeline", reaped_after_the_first)
+    batch = Batch(completed=[a, b], others=[(c, b"c", RELEASE)])
+    with pytest.raises(RegistrationLostError) as lost:
+        await registration.exchange(batch, 1, 0)
+    assert lost.value.late == 1
+    assert raw_redis.lrange("q", 0, -1) == [b"c"]

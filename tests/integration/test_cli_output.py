@@ -143,8 +143,19 @@ def test_stats_show_each_queue_as_a_row(tmp_path, redis_url, raw_redis):
     raw_redis.rpush("mail", *(b"not json",) * 3)
     done = asyncq("stats", "--queue", "mail", "--queue", "other", folder=tmp_path, REDIS_URL=redis_url)
     heads, mail, other = ok(done).splitlines()
-    assert heads.split() == ["queue", "ready", "scheduled", "due", "in", "flight", "dead", "workers", "oldest"]
-    assert mail.split() == ["mail", "3", "0", "0", "0", "0", "0", "-"]
+    assert heads.split() == [
+        "queue",
+        "ready",
+        "scheduled",
+        "due",
+        "in",
+        "flight",
+        "suspects",
+        "dead",
+        "workers",
+        "oldest",
+    ]
+    assert mail.split() == ["mail", "3", "0", "0", "0", "0", "0", "0", "-"]
     assert other.split()[:2] == ["other", "0"]
 
 

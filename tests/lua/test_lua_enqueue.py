@@ -33,6 +33,14 @@ def test_only_what_is_new_is_enqueued_when_a_guard_is_there(raw_redis: redis.Red
     assert raw_redis.lrange(KEYS.ready, 0, -1) == [b"one", b"two", b"three"]
 
 
+@pytest.mark.parametrize("delay_ms", [0, 700])
+def test_nothing_is_enqueued_when_every_guard_is_there(raw_redis: redis.Redis, delay_ms: int) -> None:
+    enqueue(raw_redis, (A, B), delay_ms, "u1", b"one", "u2", b"two")
+    before = keyspace(raw_redis)
+    assert enqueue(raw_redis, (A, B), delay_ms, "u3", b"one", "u4", b"two") == 0
+    assert keyspace(raw_redis) == before
+
+
 def test_messages_wait_when_they_are_delayed(raw_redis: redis.Redis) -> None:
     before_ms = redis_ms(raw_redis)
     assert enqueue(raw_redis, (A, B), 700, "u1", b"same", "u2", b"same") == 2

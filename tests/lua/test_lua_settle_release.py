@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from tests.support.lua import INFLIGHT, KEYS, keyspace, run
+from tests.support.lua import INFLIGHT, KEYS, enter, keyspace, run
 
 NAMED = (INFLIGHT, KEYS.ready)
 
@@ -42,3 +42,14 @@ def test_message_returns_to_the_suspects_when_they_are_named_as_its_home(raw_red
     raw_redis.rpush(KEYS.suspects, "t")
     assert run(raw_redis, "settle_release", (INFLIGHT, KEYS.suspects), -7, "s") == 1
     assert keyspace(raw_redis) == {INFLIGHT: {b"8": b"b"}, KEYS.suspects: [b"s", b"t"]}
+
+
+def test_message_returns_when_redis_is_at_maxmemory(raw_redis: redis.Redis) -> None:
+    raw_redis.hset(INFLIGHT, "5", "a")
+    enter(raw_redis)
+    raw_redis.config_set("maxmemory", 1)
+    try:
+        assert run(raw_redis, "settle_release", (INFLIGHT, "q"), 5, "a") == 1
+        assert raw_redis.lrange("q", 0, -1) == [b"a"]
+    finally:
+        raw_redis.config_set("maxmemory", 0)

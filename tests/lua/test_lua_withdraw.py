@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import redis
 
+from tests.lua.test_lua_reap import reap
+from tests.lua.test_lua_take import take
 from tests.support.lua import INBOX, INFLIGHT, KEYS, LEASE, WID, enter, keyspace, redis_ms, run
 
 NAMED = (KEYS.ready, INFLIGHT, INBOX, LEASE, KEYS.workers, KEYS.suspects)
@@ -48,6 +50,22 @@ def test_tombstone_of_a_reap_stays_when_it_leaves_afterwards(raw_redis: redis.Re
     enter(raw_redis, score=123, leased=False)
     assert withdraw(raw_redis) == 0
     assert keyspace(raw_redis) == {KEYS.workers: {WID.encode(): 123.0}}
+
+
+@pytest.mark.parametrize(("tombstone_ms", "reaped", "registered"), [(0, [-1], 1), (1000_000, [0, 0], 0)])
+def test_late_requests_are_refused_when_it_has_left(
+    raw_redis: redis.Redis, tombstone_ms: int, reaped: list[int], registered: int
+) -> None:
+    """Forgotten at once it may be entered again: it is then found without a lease, and reaped like any other."""
+    enter(raw_redis)
+    raw_redis.rpush("q", "d")
+    withdraw(raw_redis, tombstone_ms)
+    before = keyspace(raw_redis)
+    assert run(raw_redis, "revive", (LEASE, KEYS.workers), WID, 15_000) == 0
+    assert take(raw_redis, 1, 5) == take(raw_redis, 1, 1, alone=1) == [-1]
+    assert reap(raw_redis, 1) == reaped
+    assert keyspace(raw_redis) == before
+    assert run(raw_redis, "register", (LEASE, KEYS.workers), WID, 15_000) == registered
 
 
 def test_nothing_happens_when_it_left_before(raw_redis: redis.Redis) -> None:

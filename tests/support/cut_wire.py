@@ -61,6 +61,9 @@ class CutWire(AsyncWire):
         super().__init__(settings, client_name)
         self._faults = faults
 
+    def line(self, client_name: str) -> "CutLine":
+        return CutLine(self._faults, self._settings, client_name)
+
     async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         faults, fate = self._faults, self._faults.next()
         cut = min(faults.cut, len(commands) - 1)
@@ -96,7 +99,7 @@ class CutWire(AsyncWire):
                     expected = faults.model.carry_out(command)
                     assert expected == plain(names[k] or command[0], replies[k]), f"{names[k]} {command}"
                     faults.answer = expected
-                    if command[0] == "HDEL" or names[k].startswith("settle_"):
+                    if (command[0] == "HDEL" and ":inflight:" in str(command[1])) or names[k].startswith("settle_"):
                         faults.settled += expected
         return replies
 

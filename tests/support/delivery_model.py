@@ -98,8 +98,17 @@ class DeliveryModel:
         self.row(key).extend(pushed)
         return len(self.row(key))
 
-    def do_hdel(self, key: str, *tokens: int) -> int:
+    def do_zrem(self, key: str, *members: str) -> int:
+        return sum(self.table(key).pop(member, None) is not None for member in members)
+
+    def do_exists(self, *keys: str) -> int:
+        return sum(bool(self.db.get(key)) for key in keys)
+
+    def do_hdel(self, key: str, *tokens: int | str) -> int:
         held, count = self.table(key), 0
+        if key.endswith(":counts"):  # an acquittal
+            self.evidence = Counter({raw: n for raw, n in self.evidence.items() if sha1(raw) not in tokens})
+            return sum(held.pop(token, None) is not None for token in tokens)
         for token in tokens:
             copy = held.pop(int(token), None)
             if copy is not None:
@@ -167,19 +176,20 @@ class DeliveryModel:
         return count
 
     def run_take(self, keys: list[str], argv: list[Any]) -> list[Any]:
-        queue, inflight, inbox, lease, workers, dead, records, suspects = keys
-        wid, first, room, ahead, _, limit, _, _, alone = argv
+        queue, inflight, inbox, lease, workers, dead, records, suspects, accused, killed = keys
+        wid, first, room, ahead, _, limit, _, _, alone, _ = argv
         self.row(queue)[:0] = self.row(inbox)
         self.row(inbox).clear()
         if self.table(workers).get(wid) != 0:
             return [-1]
         self.db[lease] = {"": 1}
-        waiting, held = self.row(suspects), self.table(inflight)
+        held = self.table(inflight)
+        waiting = self.row(suspects) + ([] if self.table(killed) else self.row(accused))
         if alone:
             if not waiting or held:
                 return [first, 0, len(waiting)]
-            held[-first] = waiting.pop(0)
-            return [first, 0, len(waiting), held[-first].raw]
+            held[-first] = self.row(suspects if self.row(suspects) else accused).pop(0)
+            return [first, 0, len(waiting) - 1, held[-first].raw]
         live = sum(score == 0 for score in self.table(workers).values())
         share = math.ceil(len(self.row(queue)) / live)
         wanted = room + min(ahead, max(share - room, 0))
@@ -242,21 +252,9 @@ class DeliveryModel:
         left = -1 if not self.table(scheduled) else 0 if len(due) > argv[0] else 1
         return [min(len(due), argv[0]), left]
 
-    def run_acquit(self, keys: list[str], argv: list[Any]) -> int:
-        crashes, counts, acquitted = keys
-        _, points = self.table(counts).pop(argv[0], (0, 0))
-        self.table(crashes).pop(argv[0], None)
-        for raw in list(self.evidence):
-            if sha1(raw) == argv[0]:
-                del self.evidence[raw]
-        if not points:
-            return 0
-        self.table(acquitted)[""] = self.table(acquitted).get("", 0) + 1
-        return 1
-
     def run_reap(self, keys: list[str], argv: list[Any]) -> list[Any]:
-        queue, inflight, inbox, lease, workers, suspects, crashes, counts, acquitted, dead, records = keys
-        wid, forced, _, points, *_ = argv
+        queue, inflight, inbox, lease, workers, suspects, accused, crashes, counts, killed, dead, records = keys
+        wid, forced, _, points, points_of_kill, *_ = argv
         score = self.table(workers).get(wid)
         if score is None:
             return [-1]
@@ -265,17 +263,17 @@ class DeliveryModel:
         held, landed = self.table(inflight), list(self.row(inbox))
         back: list[Copy] = []
         convicted: list[str] = []
-        needed = CONVICTING + 2 * min(self.table(acquitted).get("", 0), 3)
+        calm = not self.table(killed)
         dying = {sha1(copy.raw) for copy in held.values()} if points else set()
         for token in sorted(held):
             copy, against = held[token], points if token < 0 and len(held) == 1 else 0
             copy.again()
             deaths = self._accuse(crashes, counts, copy, dying, against) if points else 0
-            if against and self._is_convicted(crashes, counts, copy, against, needed):
+            if against and self._is_convicted(crashes, counts, copy, against, calm):
                 convicted.append(f"{wid}:alone{len(convicted) + 1}")
                 self._bury(dead, records, convicted[-1], "poison", copy)
             elif token < 0 or deaths >= 2:
-                self.row(suspects).append(copy)
+                self.row(accused if against else suspects).append(copy)
             else:
                 back.append(copy)
         suspected = len(held) - len(back) - len(convicted)
@@ -283,6 +281,8 @@ class DeliveryModel:
         found = bool(landed or held)
         for key in (inflight, inbox, lease):
             self.db.pop(key, None)
+        if points == points_of_kill and not convicted:
+            self.db[killed] = {"": 1}
         if score == 0:
             self.table(workers)[wid] = FRESH
         elif score == AGED and not found:
@@ -300,9 +300,9 @@ class DeliveryModel:
         self.evidence[copy.raw] += against
         return int(deaths)
 
-    def _is_convicted(self, crashes: str, counts: str, copy: Copy, against: int, needed: int) -> bool:
+    def _is_convicted(self, crashes: str, counts: str, copy: Copy, against: int, calm: bool) -> bool:
         digest = sha1(copy.raw)
-        if against < CONVICTING and self.table(counts)[digest][1] < needed:
+        if against < CONVICTING and not (calm and self.table(counts)[digest][1] >= CONVICTING):
             return False
         assert self.evidence[copy.raw] >= CONVICTING, f"{copy} is innocent and was convicted"
         del self.table(counts)[digest], self.table(crashes)[digest], self.evidence[copy.raw]

@@ -12,7 +12,7 @@ import redis
 from tests.support.cut_wire import reason_and_raw
 from tests.support.delivery_model import Copy, DeliveryModel
 
-MORTAL = ("due", "crashes", "crashes:counts", "acquitted", "lease")
+MORTAL = ("due", "crashes", "crashes:counts", "killed", "lease")
 OWNED = ("inflight", "inbox", "lease")
 
 
@@ -32,7 +32,7 @@ Reader = tuple[str, Callable[[Any], Any]]
 
 
 READERS: dict[str, Reader] = {
-    **dict.fromkeys(("ready", "inbox", "suspects", "due"), ("LRANGE", list)),
+    **dict.fromkeys(("ready", "inbox", "suspects", "accused", "due"), ("LRANGE", list)),
     "inflight": ("HGETALL", lambda found: {int(token): raw for token, raw in found.items()}),
     "scheduled:payloads": ("HGETALL", lambda found: {id_.decode(): raw for id_, raw in found.items()}),
     "dead:records": ("HGETALL", lambda found: {id_.decode(): reason_and_raw(record) for id_, record in found.items()}),
@@ -42,7 +42,8 @@ READERS: dict[str, Reader] = {
     ),
     "workers": ("ZRANGE", lambda found: {wid.decode(): min(int(score), 2) for wid, score in found}),
     **dict.fromkeys(("scheduled", "dead", "crashes"), ("ZRANGE", lambda found: {id_.decode() for id_, _ in found})),
-    **dict.fromkeys(("lease", "acquitted"), ("GET", int)),
+    "lease": ("GET", int),
+    "killed": ("GET", lambda since: int(int(since) > 0)),
 }
 
 
@@ -83,7 +84,7 @@ def _plain(key: str, value: Any) -> Any:
         return [copy.raw for copy in value]
     if key.endswith(":due"):
         return list(value.values())
-    if ":lease:" in key or key.endswith(":acquitted"):
+    if ":lease:" in key or key.endswith(":killed"):
         return value[""]
     if key.endswith((":scheduled", ":dead", ":crashes")):
         return set(value)
@@ -100,7 +101,7 @@ def raws_in(found: dict[str, Any]) -> list[bytes]:
     """The bytes of every message in these keys."""
     raws: list[bytes] = []
     for key, value in found.items():
-        if key.endswith((":due", ":workers", ":acquitted", ":counts")) or isinstance(value, int | set):
+        if key.endswith((":due", ":workers", ":killed", ":counts")) or isinstance(value, int | set):
             continue
         items = value if isinstance(value, list) else value.values()
         raws += [item[1] if isinstance(item, tuple) else item for item in items]

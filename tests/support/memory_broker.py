@@ -45,7 +45,7 @@ class MemoryRegistration:
         self._tokens = itertools.count(1)
         self.alone = 0
         self._woken = asyncio.Event()
-        self.waiting = self.closed = False
+        self.waiting = self.closed = self.suspected = False
         self.wakes = 0
         self.exchanges: list[tuple[int, int, int]] = []
 
@@ -55,6 +55,7 @@ class MemoryRegistration:
 
     async def exchange(self, batch: Batch, room: int, ahead: int, *, alone: bool = False) -> Taken:
         self.exchanges.append((len(batch), room, ahead))
+        self.suspected = False
         await self._broker.trip(self.queue)
         mine = self._store.inflight.get(self.wid)
         if mine is None:
@@ -83,6 +84,8 @@ class MemoryRegistration:
         return Taken([token], [raw], late, 0, len(self._store.suspects))
 
     async def wait(self, timeout_s: float) -> bool:
+        if self.suspected:
+            return True
         await self._broker.trip(self.queue)
         self.waiting = True
         self._woken.clear()
@@ -105,6 +108,7 @@ class MemoryRegistration:
     async def renew(self) -> bool:
         self._broker.renewed.append((self.queue, self.wid))
         await self._broker.trip(self.queue)
+        self.suspected = bool(self._store.suspects)
         return self.wid in self._store.inflight
 
     async def withdraw(self) -> int:

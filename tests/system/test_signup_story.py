@@ -52,7 +52,7 @@ def test_every_event_arrives_when_a_worker_is_killed_in_the_middle(
     )
     assert found, last
     deliveries, duplicates = int(found[1].replace(",", "")), int(found[2])
-    handed_back = sum(event["count"] for event in fleet.events("given back"))
+    handed_back = sum(event["handed_back"] + event["suspected"] for event in fleet.events("given back"))
     assert deliveries == 3 * EVENTS + duplicates
     assert duplicates <= handed_back
     assert fleet.stop() == 0

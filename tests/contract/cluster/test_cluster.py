@@ -7,9 +7,10 @@ import pytest
 import redis
 
 from asyncq.broker.connection import ConnectionSettings
+from asyncq.broker.durability import ask
 from asyncq.broker.inspector import RedisInspector
 from asyncq.broker.producer import Producer
-from asyncq.broker.pushes import Push
+from asyncq.broker.pushes import Push, when
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.redis_sync import SyncProducer
 from asyncq.broker.server_version import server_version
@@ -100,7 +101,7 @@ async def push(settings: ConnectionSettings) -> None:
 
 async def schedule(settings: ConnectionSettings) -> None:
     producer = Producer(settings)
-    await producer.send([Push("q", (b"a",), delay_s=30.0, ids=("a",))])
+    await producer.send([Push("q", (b"a",), whens=(when(30.0),), ids=("a",))])
     await producer.close()
 
 
@@ -140,6 +141,11 @@ async def test_user_who_may_not_ask_for_the_slots_is_refused_in_a_sentence(
         await broker.register("q", broker.incarnation())
     assert acl.PASSWORD not in str(caught.value)
     await broker.close()
+
+
+async def test_one_node_says_what_the_cluster_can_lose(cluster: Cluster) -> None:
+    (finding,) = await ask(ConnectionSettings(cluster.url))
+    assert finding.text.startswith("persists nothing")
 
 
 async def test_sentence_names_the_right_form_when_a_node_is_taken_for_the_whole(cluster: Cluster) -> None:

@@ -1,6 +1,6 @@
 """tests/contract/test_broker_maintenance.py on a cluster."""
 
 from tests.contract import test_broker_maintenance
-from tests.support.again import once_more
+from tests.contract.cluster.on_cluster import on_cluster
 
-globals().update(once_more(test_broker_maintenance))
+globals().update(on_cluster(test_broker_maintenance))

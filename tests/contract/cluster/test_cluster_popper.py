@@ -1,6 +1,6 @@
 """tests/contract/test_popper.py on a cluster."""
 
 from tests.contract import test_popper
-from tests.support.again import once_more
+from tests.contract.cluster.on_cluster import on_cluster
 
-globals().update(once_more(test_popper))
+globals().update(on_cluster(test_popper))

@@ -1,6 +1,6 @@
 """tests/contract/test_registration_exchange.py on a cluster."""
 
 from tests.contract import test_registration_exchange
-from tests.support.again import once_more
+from tests.contract.cluster.on_cluster import on_cluster
 
-globals().update(once_more(test_registration_exchange))
+globals().update(on_cluster(test_registration_exchange))

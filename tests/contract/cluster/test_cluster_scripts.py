@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from asyncq.broker.scripts import NAMES
-from tests.support.again import once_more
+from tests.contract.cluster.on_cluster import on_cluster
 
-for _name in NAMES:
-    globals().update(once_more(import_module(f"tests.lua.test_lua_{_name}"), prefix=_name))
+for _name in (*NAMES, "reap_blame"):
+    globals().update(on_cluster(import_module(f"tests.lua.test_lua_{_name}"), prefix=_name))

@@ -3,8 +3,6 @@
 import asyncio
 from random import Random
 
-import pytest
-
 from asyncq.core.contact import Contact
 from asyncq.worker.bell import Bell
 from tests.support.memory_broker import MemoryBroker
@@ -34,15 +32,6 @@ async def test_it_is_silent_after_it_was_hushed() -> None:
     await until(lambda: broker.registrations[0].waiting)
     async with asyncio.timeout(2):
         await bell.hush()
-
-    assert ([False], False) == (ends, broker.registrations[0].waiting)
-
-
-async def test_a_wait_that_nobody_rang_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asyncq.worker.bell.WAIT_S", 0.05)
-    broker, bell, ends = await make()
-    bell.listen()
-    await until(lambda: ends)
 
     assert ([False], False) == (ends, broker.registrations[0].waiting)
 

