@@ -34,8 +34,9 @@ class Client:
     Works from many event loops in turn and after a fork: each loop has connections of its own, closed with it.
 
     Args:
-        redis_url: redis://, rediss:// or unix://; None finds Redis as the command line does: ASYNCQ_REDIS_URL,
-            REDIS_URL, settings files, localhost:6379, or the embedded server of the current folder.
+        redis_url: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; None finds Redis as the
+            command line does: ASYNCQ_REDIS_URL, REDIS_URL, settings files, localhost:6379, or the embedded server of
+            the current folder.
         max_message_bytes: Refuse anything larger; default the setting's, 1 MiB when a URL is given.
 
     Raises:

@@ -5,13 +5,12 @@ more than the hand-over alone.
 """
 
 import time
-from collections.abc import Callable
 
 from tests.chaos import hosts, kills
 from tests.chaos.cut_off import OBSERVED_S
 from tests.chaos.fleets import Fleet, Running
 from tests.chaos.oracle import Fault
-from tests.chaos.rig import Rig
+from tests.chaos.rig import Rig, passed_s
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
 
@@ -19,12 +18,6 @@ from tests.support.states import wait_until
 def percentile(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def passed_s(seconds: float) -> Callable[[], bool]:
-    """A state that is reached after a time."""
-    end_mono = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end_mono
 
 
 @case("bar-kill", "300,000 tasks, a random child killed every 300 ms for a minute: each executed, bounded duplicates")
@@ -100,6 +93,7 @@ def give_back(scale: Scale) -> Verdict:
 
 def _one_kill(rig: Rig, count: int) -> list[float]:
     """Kill the child that runs the first of `count` messages. Seconds to the next start of each that it ran."""
+    rig.record.read()
     seen = rig.record.starts
     ids = rig.enqueue(count, shortest_s=0.5, longest_s=0.5)
     wait_until(lambda: rig.started(seen + count), 10)
@@ -122,6 +116,7 @@ def machine_loss(scale: Scale) -> Verdict:
         flags = () if scale.full else ("--lease", f"{lease_s}")
         for round_ in range(rounds):
             there = rig.worker("--per-proc", "10", *flags, wrapper=wrapper)
+            rig.record.read()
             seen = rig.record.starts
             rig.enqueue(10, shortest_s=2, longest_s=3)
             wait_until(lambda seen=seen: rig.started(seen + 10), 30, "the machine runs them")

@@ -121,8 +121,9 @@ def _during_boot(rig: Rig, verdict: Verdict) -> None:
 
 def _without_redis(rig: Rig, verdict: Verdict) -> None:
     """Redis dies while a task runs, then SIGTERM comes: out in time; the message is where it was when Redis is back."""
-    fleet = rig.fleet("--procs", "1", "--drain-timeout", "1", "--cancel-timeout", "1").ready()
+    rig.record.read()
     starts = rig.record.starts
+    fleet = rig.fleet("--procs", "1", "--drain-timeout", "1", "--cancel-timeout", "1").ready()
     wait_until(lambda: rig.started(starts + 1), what="it runs")
     rig.server.client.save()
     rig.server.kill()

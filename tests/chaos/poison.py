@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tests.chaos import hosts
 from tests.chaos.fleets import Fleet
 from tests.chaos.oracle import Fault, id_of
-from tests.chaos.rig import Rig
+from tests.chaos.rig import Rig, passed_s
 from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
 
@@ -77,11 +77,12 @@ def _poisons(scale: Scale, name: str, every_s: float) -> Verdict:
     with hosts.memory_limit(f"asyncq-{name}-{os.getpid()}", 1 << 28) as group, Rig(scale, name) as rig:
         rig.env["CHAOS_CGROUP"] = group
         fleet = rig.fleet("--procs", "3", "--per-proc", "20").ready()
-        kinds = KINDS if not scale.full else (*KINDS, "exit")
+        kinds = scale.pick(KINDS if not every_s else ("exit", "segv"), (*KINDS, "exit"))
         poisons = mix(rig, scale.pick(500, 20_000), kinds, 0.02)
-        if every_s:
-            rig.kill_while(fleet.workers, every_s, until=lambda: given_up(rig, poisons), limit_s=60)
-        wait_until(lambda: given_up(rig, poisons), 60, "the poisons are given up and everything has ended")
+        if every_s:  # not for ever: while workers are being killed what kills its own is not convicted
+            over = passed_s(scale.pick(4, 30))
+            rig.kill_while(fleet.workers, every_s, until=lambda: over() or given_up(rig, poisons))
+        wait_until(lambda: given_up(rig, poisons), 100, "the poisons are given up and everything has ended")
         code = fleet.stop()
         note_deaths(rig, fleet, poisons)
         verdict = judged(rig, poisons, None if every_s else MOST_RUNS)

@@ -43,6 +43,12 @@ def holds_within(state: Callable[[], Any], timeout_s: float) -> bool:
     return True
 
 
+def passed_s(seconds: float) -> Callable[[], bool]:
+    """A state that is reached after a time."""
+    end_mono = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end_mono
+
+
 class Rig:
     """See above.
 

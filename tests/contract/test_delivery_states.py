@@ -11,7 +11,6 @@ innocent are not convicted, nothing is left behind.
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
@@ -33,12 +32,12 @@ from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import QueueKeys, queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.blame import Blame
-from asyncq.core.doors import Batch, Reaped, Registration, Taken
+from asyncq.core.doors import Batch, Reaped, Taken
 from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
-from asyncq.core.settlement import RELEASE, DeadLetter, Reschedule
 from tests.support.cut_wire import CutWire, Fate, Faults
-from tests.support.delivery_model import AGED, FRESH, Copy, DeliveryModel
+from tests.support.delivery_model import AGED, FRESH, DeliveryModel
 from tests.support.delivery_view import in_model, in_redis, raws_in
+from tests.support.delivery_worker import Worker
 from tests.support.properties import MANY
 
 LIMIT_BYTES = 30
@@ -52,51 +51,13 @@ OUTCOMES = st.lists(
     st.sampled_from("c-crdb"), min_size=2, max_size=4
 )  # complete, reschedule, dead letter, back; - = runs on
 PLANS = st.one_of(*[st.just([])] * 3, st.lists(st.sampled_from(Fate), min_size=1, max_size=3))
+YES = st.booleans()
+THEN = st.sampled_from(["", "found", "found", "CRASHED", "KILLED"])
+LOSSES = st.sampled_from([Fate.LOST, Fate.LATE])
+LOOKS = st.lists(st.sampled_from([Fate.UNSENT, Fate.LOST, Fate.LATE]), max_size=2).map(
+    lambda fates: [Fate.ANSWERED, *fates]
+)
 BLAMES = st.sampled_from(Blame)
-
-
-@dataclass
-class Worker:
-    """One incarnation as its process sees it.
-
-    Attributes:
-        held: What it was given and has not settled, as far as it knows.
-        batch: Decided, and not known to be written.
-        gone: It has heard that it was reaped.
-    """
-
-    registration: Registration
-    keys: QueueKeys
-    held: dict[int, Copy] = field(default_factory=dict)
-    batch: Batch = field(default_factory=Batch)
-    gone: bool = False
-
-    @property
-    def wid(self) -> str:
-        return self.registration.wid
-
-    @property
-    def decided(self) -> set[int]:
-        return {*self.batch.completed, *(token for token, _, _ in self.batch.others)}
-
-    @property
-    def running(self) -> set[int]:
-        return set(self.held) - self.decided
-
-    def decide(self, outcomes: list[str]) -> None:
-        """What runs comes to an end, the first token first."""
-        for token, outcome in zip(sorted(self.running), outcomes, strict=False):
-            copy = self.held[token]
-            if outcome == "c":
-                copy.completed_by = (self.wid, token)
-                self.batch.completed.append(token)
-            elif outcome != "-":
-                settlement = {
-                    "r": Reschedule(1000.0, copy.raw + b"'"),
-                    "d": DeadLetter("exhausted", {}),
-                    "b": RELEASE,
-                }[outcome]
-                self.batch.others.append((token, copy.raw, settlement))
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -137,6 +98,10 @@ class Deliveries(RuleBasedStateMachine):
     def incarnations(self) -> list[tuple[str, str]]:
         """(queue, wid) of everybody in a register, tombstones included."""
         return [(queue, wid) for queue in QUEUES for wid in self.model.table(queue_keys(queue).workers)]
+
+    def under_way(self, wid: str) -> bool:
+        """Whether some request of this incarnation may still arrive."""
+        return any(wid in str(part) for commands in self.faults.late for command in commands for part in command)
 
     async def join(self, queue: str) -> None:
         registration = await self.broker.register(queue, self.broker.incarnation())
@@ -193,13 +158,22 @@ class Deliveries(RuleBasedStateMachine):
     def begin(self, queue: str, deaths: int, twins: bool) -> None:
         """Some runs begin with messages that died with their process before."""
         self.push(queue, [b"same" if twins else b"one", b"two"])
+        self.some_die(queue, deaths)
+        self.do(self.join(queue))
+
+    def some_die(self, queue: str, deaths: int) -> None:
         for _ in range(deaths):
             self.do(self.join(queue))
-            worker = self.workers[0]
-            self.do(self.exchange(worker, 2, 0))
+            worker = self.workers[-1]
+            self.do(self.exchange(worker, 4, 0))
             self.do(self.reap(queue, worker.wid, True, Blame.CRASHED))
             self.crash(worker)
-        self.do(self.join(queue))
+
+    def suspects_appear(self, queue: str) -> None:
+        """If there are none."""
+        if not self.model.row(queue_keys(queue).suspects):
+            self.push(queue, [b"new", b"new"])
+            self.some_die(queue, 2)
 
     @rule(queue=QUEUE, raws=st.lists(st.sampled_from(PAYLOADS), min_size=1, max_size=4))
     def push(self, queue: str, raws: list[bytes]) -> None:
@@ -223,11 +197,16 @@ class Deliveries(RuleBasedStateMachine):
     def a_process_joins(self, queue: str, plan: list[Fate]) -> None:
         self.do(self.join(queue), plan)
 
-    def worker(self, who: int) -> Worker:
-        """One of them; a new one if there is none."""
+    def worker(self, who: int, *, beside_suspects: bool = False) -> Worker:
+        """One of them; a new one if there is none. If wanted and possible, one in whose queue suspects wait."""
         if not self.workers:
             self.do(self.join(QUEUES[0]))
-        return self.workers[who % len(self.workers)]
+        wanted = [worker for worker in self.workers if beside_suspects and self.model.row(worker.keys.suspects)]
+        found = (wanted or self.workers)[who % len(wanted or self.workers)]
+        if found.gone and who % 2:  # some ask in vain once more
+            self.crash(found)
+            return self.worker(who, beside_suspects=beside_suspects)
+        return found
 
     @rule(who=WHO, outcomes=OUTCOMES, room=SOME, ahead=SOME, plan=PLANS, cut=SOME, blame=BLAMES)
     def a_worker_settles_and_takes(
@@ -251,19 +230,40 @@ class Deliveries(RuleBasedStateMachine):
         self.do(self.reap(worker.registration.queue, worker.wid, True, blame))
 
     @rule(who=WHO, outcomes=OUTCOMES, plan=PLANS, cut=SOME)
-    def a_worker_settles_all_and_takes_a_suspect(
-        self, who: int, outcomes: list[str], plan: list[Fate], cut: int
-    ) -> None:
-        worker = self.worker(who)
+    def a_worker_takes_a_suspect(self, who: int, outcomes: list[str], plan: list[Fate], cut: int) -> None:
+        worker = self.worker(who, beside_suspects=True)
+        self.do(self.exchange_all(worker, outcomes, alone=True), plan, cut)
+
+    async def exchange_all(self, worker: Worker, outcomes: list[str], room: int = 0, *, alone: bool = False) -> None:
+        """Nothing runs on: what has no outcome is completed."""
         worker.decide([outcome.replace("-", "c") for outcome in outcomes])
         worker.decide(["c"] * len(worker.running))
-        self.do(self.exchange(worker, 0, 0, alone=True), plan, cut)
+        await self.exchange(worker, room, 0, alone=alone)
+
+    @rule(who=WHO, alone=YES, first=LOSSES, looks=LOOKS, room=st.integers(0, 1), arrives=YES, then=THEN)
+    def a_take_is_lost_and_looked_for(
+        self, who: int, alone: bool, first: Fate, looks: list[Fate], room: int, arrives: bool, then: str
+    ) -> None:
+        """The look may fail, too. What is late may come before anything else is taken."""
+        worker = self.worker(who, beside_suspects=alone)
+        if alone:
+            self.suspects_appear(worker.registration.queue)
+        self.do(self.exchange_all(worker, [], 2, alone=alone), [first])
+        self.do(self.exchange(worker, room, 0), looks)
+        if arrives and self.faults.late:
+            self.a_late_request_arrives(-1)
+        if then == "found":
+            self.is_found(worker)
+        elif then:
+            self.push(worker.registration.queue, [b"new"])
+            self.do(self.exchange(worker, 1, 0))
+            self.do(self.reap(worker.registration.queue, worker.wid, True, Blame[then]))
 
     @precondition(lambda self: any(self.model.row(queue_keys(queue).suspects) for queue in QUEUES))
     @rule(who=WHO, blame=BLAMES, plan=PLANS)
     def a_suspect_runs_alone_and_dies(self, who: int, blame: Blame, plan: list[Fate]) -> None:
-        worker = self.worker(who)
-        self.a_worker_settles_all_and_takes_a_suspect(who, [], plan, 0)
+        worker = self.worker(who, beside_suspects=True)
+        self.do(self.exchange_all(worker, [], alone=True), plan)
         self.do(self.reap(worker.registration.queue, worker.wid, True, blame))
         self.crash(worker)
 
@@ -298,16 +298,19 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def what_a_lost_take_brought_is_found(self, who: int) -> None:
+        self.is_found(self.worker(who))
+
+    def is_found(self, worker: Worker) -> None:
         """As long as the incarnation lives and no request of its is under way any more."""
-        worker = self.worker(who)
-        if not self.faults.late:
-            worker.decide(["c"] * len(worker.running))
-            self.do(worker.registration.renew())
-            for _ in range(3):
-                recorded = set(self.model.table(worker.keys.inflight(worker.wid)))
-                self.do(self.exchange(worker, len(recorded - set(worker.held)), 0))
-            if not worker.gone:
-                assert set(self.model.table(worker.keys.inflight(worker.wid))) == set(worker.held)
+        if self.under_way(worker.wid):
+            return
+        worker.decide(["c"] * len(worker.running))
+        self.do(worker.registration.renew())
+        for _ in range(3):
+            recorded = set(self.model.table(worker.keys.inflight(worker.wid)))
+            self.do(self.exchange(worker, len(recorded - set(worker.held)), 0))
+        if not worker.gone:
+            assert set(self.model.table(worker.keys.inflight(worker.wid))) == set(worker.held)
 
     # -- the keeper, other machines, the network ---------------------------------------------------------------------
 
@@ -365,7 +368,7 @@ class Deliveries(RuleBasedStateMachine):
         """Long after everything that was under way has arrived."""
         for queue, wid in self.incarnations():
             workers = queue_keys(queue).workers
-            if self.model.table(workers)[wid] == FRESH and not self.faults.late:
+            if self.model.table(workers)[wid] == FRESH and not self.under_way(wid):
                 self.raw.zadd(workers, {wid: AGED})
                 self.model.table(workers)[wid] = AGED
 
@@ -432,7 +435,7 @@ def test_every_message_is_where_it_should_be_whatever_happens(
     bench = {"raw": raw_redis, "settings": settings, "monkeypatch": monkeypatch, "seen": seen}
     long = hypothesis_settings.get_current_profile_name() == "long"
     machine = type("Deliveries", (Deliveries,), bench)
-    examples = 2500 if long else 120
+    examples = 2500 if long else 150
     run_state_machine_as_test(
         machine, settings=hypothesis_settings(MANY, max_examples=examples, stateful_step_count=100)
     )

@@ -1,6 +1,7 @@
 """A real worker on a real cluster: its slot moves to another node and back, other nodes die, and nobody notices."""
 
 import asyncio
+import time
 
 import pytest
 from redis.crc import key_slot
@@ -16,6 +17,7 @@ from tests.support.states import until
 
 SLOT = key_slot(b"q")
 PAUSE_S = 0.05
+BACK_S = 3.0  # the longest pause between two tries is 2 s
 
 
 @pytest.fixture
@@ -103,6 +105,33 @@ async def test_worker_goes_on_when_a_node_with_other_slots_dies(
         await producer.close()
     assert sorted(work.ran) == list(range(work.pushed))
     assert [record.message for record in caplog.records if record.name == "asyncq.redis"] == []
+
+
+async def test_worker_goes_on_with_the_replica_when_its_master_hands_over_and_when_it_is_killed(
+    own_cluster: Cluster,
+) -> None:
+    master = own_cluster.owner("q")
+    replica = await asyncio.to_thread(own_cluster.add_replica, master)
+
+    def hand_over() -> None:
+        replica.client.execute_command("CLUSTER", "FAILOVER")
+
+    def kill() -> None:
+        replica.kill()
+        master.client.execute_command("CLUSTER", "FAILOVER", "TAKEOVER")
+
+    async with numbered(own_cluster.url) as work:
+        for strike, new, old in ((hand_over, replica, master), (kill, master, replica)):
+            await work.push(1000, guarded=True)
+            assert old.client.wait(1, 5000) == 1
+            await asyncio.to_thread(strike)
+            await until(lambda new=new: new.client.role()[0] == b"master", 10.0, "the replica is the master")
+            named = time.monotonic()
+            await work.push(guarded=True)
+            await until(lambda: work.pushed - 1 in work.ran, 10.0, "what was pushed afterwards")
+            assert time.monotonic() - named < BACK_S
+            await until(lambda: set(work.ran) == set(range(work.pushed)), 10.0, "all of them")
+        assert not work.running.done()
 
 
 async def test_worker_stays_alive_and_takes_again_when_the_node_of_its_queue_comes_back(moving: Cluster) -> None:

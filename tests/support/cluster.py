@@ -67,6 +67,21 @@ class Cluster:
         text = info if isinstance(info, str) else str(info)
         return "ok" in text.partition("cluster_state")[2][:12] and len(_slots(node)) == COUNT
 
+    def add_replica(self, master: Node) -> Node:
+        """A new node that has everything this one has, known to all."""
+        replica = self._nodes.start(
+            "replica", [*_CONFIG, "repl-diskless-sync-delay 0", "cluster-config-file replica.nodes"]
+        )
+        replica.wait_ready()
+        replica.client.execute_command("CLUSTER", "MEET", HOST, master.port)
+        wait_until(lambda: len(_slots(replica)) == COUNT, timeout_s=20.0, what="the replica knows the cluster")
+        replica.client.execute_command("CLUSTER", "REPLICATE", master.client.cluster("MYID"))
+        up = "master_link_status"
+        wait_until(
+            lambda: replica.client.info("replication").get(up) == "up", timeout_s=20.0, what="the replica has all"
+        )
+        return replica
+
     def owner(self, key: str) -> Node:
         """Who serves this key now, as all nodes that answer see it."""
         return self.node_of_slot(key_slot(key.encode()))
