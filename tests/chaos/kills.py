@@ -140,7 +140,7 @@ def all_children(scale: Scale) -> Verdict:
     return verdict
 
 
-SEEN_S = 0.25  # until the supervisor knows how much a worker has settled
+SEEN_S = 0.05  # a worker tells its supervisor with every exchange how much it has settled
 
 
 def at_work(rig: Rig, fleet: Fleet) -> list[int]:
