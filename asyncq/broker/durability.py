@@ -130,9 +130,10 @@ def _snapshots(save: str | None) -> Finding:
         return Finding(
             True, "persists nothing: when it ends, every message and every result is lost; set appendonly yes"
         )
-    longest_s = max(int(seconds) for seconds in save.split()[::2])
+    longest_s = max(map(int, re.findall(r"(\d+) \d+", save)), default=None)
+    window = "" if longest_s is None else f", up to {longest_s} s of work and less when much is written"
     text = (
-        f"loses all since its last snapshot when it dies, up to {longest_s} s of work and less when much is written "
+        f"loses all since its last snapshot when it dies{window} "
         f"(save {save}); set appendonly yes to lose a second or two at most"
     )
     return Finding(False, text)

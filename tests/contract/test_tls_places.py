@@ -49,8 +49,9 @@ async def test_sentinels_and_master_speak_tls(tls: TlsServer, nodes: Nodes) -> N
 
 
 async def test_nodes_of_a_cluster_speak_tls(tls: TlsServer, nodes: Nodes) -> None:
-    port = free_port()
-    node = nodes.start("node", [*speaking_tls(tls, port), "tls-cluster yes", "cluster-enabled yes"])
+    port, bus = free_port(), free_port()
+    config = [*speaking_tls(tls, port), "tls-cluster yes", "cluster-enabled yes", f"cluster-port {bus}"]
+    node = nodes.start("node", config)
     node.wait_ready()
     node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
     wait_until(lambda: is_serving(node), what="the cluster of one node serves")

@@ -43,7 +43,7 @@ async def test_all_that_was_replicated_is_run_and_the_worker_takes_from_the_new_
         await until(lambda: len(work.ran) > 200)
         struck = time.monotonic()
         strike(sentinels)
-        await until(lambda: sentinels.master is not first, 20.0, "a new master")
+        await until(lambda: sentinels.master is not first, 40.0, "a new master")
         named = time.monotonic()
         await work.push(guarded=True)
         await until(lambda: KNOWN in work.ran, 20.0, "the message that was pushed afterwards")

@@ -12,7 +12,7 @@ import redis
 from redis.crc import key_slot
 
 from tests.support.cluster_client import ClusterClient
-from tests.support.nodes import HOST, Node, Nodes
+from tests.support.nodes import HOST, Node, Nodes, free_port
 from tests.support.states import wait_until
 
 SLOTS = 16384
@@ -23,6 +23,7 @@ _CONFIG = [
     "cluster-enabled yes",
     "cluster-node-timeout 2000",
     "cluster-require-full-coverage no",
+    "repl-diskless-sync-delay 0",
     "loglevel warning",
 ]
 
@@ -37,12 +38,20 @@ class Cluster:
 
     def __init__(self, binary: str) -> None:
         self._nodes = Nodes(binary)
+        self._buses: dict[int, int] = {}
         self.nodes: list[Node] = []
         self.client: redis.Redis = ClusterClient([], int)
 
     def __enter__(self) -> Self:
-        for k in range(COUNT):
-            self.nodes.append(self._nodes.start(f"node-{k}", [*_CONFIG, f"cluster-config-file nodes-{k}.conf"]))
+        try:
+            self._make()
+        except BaseException:
+            self._nodes.close()
+            raise
+        return self
+
+    def _make(self) -> None:
+        self.nodes = [self._start(f"node-{k}") for k in range(COUNT)]
         for node in self.nodes:
             node.wait_ready()
         bounds = [SLOTS * k // COUNT for k in range(COUNT + 1)]
@@ -50,36 +59,43 @@ class Cluster:
             node.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", k + 1)
             node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", bounds[k], bounds[k + 1] - 1)
         for node in self.nodes[1:]:
-            self.nodes[0].client.execute_command("CLUSTER", "MEET", HOST, node.port)
+            self._meet(node, self.nodes[0])
         wait_until(lambda: all(map(self._is_whole, self.nodes)), timeout_s=30.0, what="the cluster is whole")
         self.client = ClusterClient(
             [node.client for node in self.nodes], lambda slot: sum(slot >= bound for bound in bounds[1:])
         )
-        return self
+
+    def _start(self, name: str) -> Node:
+        """A node whose bus has a port of its own: the usual one, 10000 above, need not exist."""
+        bus = free_port()
+        node = self._nodes.start(name, [*_CONFIG, f"cluster-port {bus}", f"cluster-config-file {name}.nodes"])
+        self._buses[node.port] = bus
+        return node
+
+    def _meet(self, one: Node, other: Node) -> None:
+        one.client.execute_command("CLUSTER", "MEET", HOST, other.port, self._buses[other.port])
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._nodes.__exit__(kind, error, trace)
+        self._nodes.close()
 
     @staticmethod
     def _is_whole(node: Node) -> bool:
         """Whether a node is ready to serve, and knows who serves every slot."""
-        info = node.client.execute_command("CLUSTER", "INFO")
-        text = info if isinstance(info, str) else str(info)
-        return "ok" in text.partition("cluster_state")[2][:12] and len(_slots(node)) == COUNT
+        info = str(node.client.execute_command("CLUSTER", "INFO"))
+        return "cluster_state:ok" in info and len(_slots(node)) == COUNT
 
     def add_replica(self, master: Node) -> Node:
         """A new node that has everything this one has, known to all."""
-        replica = self._nodes.start(
-            "replica", [*_CONFIG, "repl-diskless-sync-delay 0", "cluster-config-file replica.nodes"]
-        )
+        replica = self._start("replica")
         replica.wait_ready()
-        replica.client.execute_command("CLUSTER", "MEET", HOST, master.port)
+        self._meet(replica, master)
         wait_until(lambda: len(_slots(replica)) == COUNT, timeout_s=20.0, what="the replica knows the cluster")
         replica.client.execute_command("CLUSTER", "REPLICATE", master.client.cluster("MYID"))
-        up = "master_link_status"
-        wait_until(
-            lambda: replica.client.info("replication").get(up) == "up", timeout_s=20.0, what="the replica has all"
-        )
+        link = "master_link_status"
+        wait_until(lambda: replica.client.info("replication").get(link) == "up", timeout_s=20.0, what="it has all")
+        # Nobody votes for a replica of which it does not know that it is one.
+        own = replica.client.cluster("MYID").decode()
+        wait_until(lambda: all(_knows_as_replica(node, own) for node in self.nodes), timeout_s=20.0, what="all know it")
         return replica
 
     def owner(self, key: str) -> Node:
@@ -131,3 +147,8 @@ def _slots(node: Node) -> list[tuple[int, int, int]]:
         return [(first, last, master[1]) for first, last, master, *_ in rows.read_response()]
     finally:
         rows.disconnect()
+
+
+def _knows_as_replica(node: Node, replica_id: str) -> bool:
+    lines: list[str] = node.client.execute_command("CLUSTER", "NODES").decode().splitlines()
+    return any(line.startswith(replica_id) and "slave" in line for line in lines)

@@ -66,6 +66,11 @@ class Node:
             return bool(self.client.ping())
         return False
 
+    def replicate(self, key: str) -> None:
+        """Wait until its replica has all that it has: WAIT asks for what its own connection wrote, so this writes."""
+        self.client.set(key, "")
+        assert self.client.wait(1, 10_000) == 1
+
     def pause(self) -> None:
         """SIGSTOP: its connections stand, and nothing is answered."""
         self._process.send_signal(signal.SIGSTOP)
@@ -106,6 +111,10 @@ class Nodes:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all of them."""
         for node in self._all:
             node.close()
         shutil.rmtree(self._folder)

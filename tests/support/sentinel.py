@@ -29,6 +29,14 @@ class Sentinels:
         self.watchers: list[Node] = []
 
     def __enter__(self) -> Self:
+        try:
+            self._make()
+        except BaseException:
+            self._nodes.close()
+            raise
+        return self
+
+    def _make(self) -> None:
         master = self._nodes.start("master", _SERVER)
         master.wait_ready()
         replica = self._nodes.start("replica", [*_SERVER, f"replicaof {HOST} {master.port}"])
@@ -38,7 +46,6 @@ class Sentinels:
         for node in (replica, *self.watchers):
             node.wait_ready()
         wait_until(self._is_whole, timeout_s=30.0, what="every sentinel knows the others and the replica")
-        return self
 
     def _watch(self, ports: list[int], own: int) -> Node:
         """A sentinel that is told of the others and the replica, so that it need not find them."""
@@ -47,7 +54,7 @@ class Sentinels:
             f"myid {_id(own)}",
             f"monitor {SERVICE} {HOST} {master.port} 2",
             f"down-after-milliseconds {SERVICE} {int(DOWN_AFTER_S * 1000)}",
-            f"failover-timeout {SERVICE} 5000",
+            f"failover-timeout {SERVICE} 3000",  # a vote without a winner is repeated after twice as long
             f"known-replica {SERVICE} {HOST} {replica.port}",
             *(f"known-sentinel {SERVICE} {HOST} {port} {_id(k)}" for k, port in enumerate(ports) if k != own),
         ]
@@ -55,7 +62,7 @@ class Sentinels:
         return self._nodes.start(f"sentinel-{own}", config, "--sentinel", port=ports[own])
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._nodes.__exit__(kind, error, trace)
+        self._nodes.close()
 
     def _is_whole(self) -> bool:
         if self.servers[1].client.info("replication")["master_link_status"] != "up":
@@ -77,7 +84,7 @@ class Sentinels:
 
     def replicate(self) -> None:
         """Wait until the replica has all that the master has."""
-        self.servers[0].client.wait(1, 5000)
+        self.servers[0].replicate("mark")
 
     @property
     def url(self) -> str:

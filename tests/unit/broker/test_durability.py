@@ -61,6 +61,12 @@ def test_snapshots_lose_up_to_the_longest_of_their_periods() -> None:
     ]
 
 
+def test_periods_that_cannot_be_read_are_shown_as_they_are() -> None:
+    ((warning, text),) = said({**SEEN, "save": "hourly"}, aof_enabled="0")
+    assert not warning
+    assert text.startswith("loses all since its last snapshot when it dies (save hourly); ")
+
+
 def test_warns_when_it_cannot_be_seen_whether_snapshots_are_made() -> None:
     (found,) = findings({**SNAPSHOTS, **UNLIMITED, **ALONE}, None)
     assert found == Finding(
