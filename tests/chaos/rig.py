@@ -252,6 +252,11 @@ class Rig:
         client = self.server.client
         return not client.llen(QUEUE) and not self.left()
 
+    def drained(self) -> bool:
+        """Whether nothing is ready and nothing waits for its time; suspects may."""
+        client = self.server.client
+        return not client.llen(QUEUE) and not client.zcard(f"asyncq:{{{QUEUE}}}:{QUEUE}:scheduled")
+
     def ownerless(self) -> list[str]:
         """While fleets of this host run: keys that neither end by themselves nor belong to a living process."""
         members = self.server.client.zrangebyscore(f"asyncq:{{{QUEUE}}}:{QUEUE}:workers", 0, 0)
