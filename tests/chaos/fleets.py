@@ -76,7 +76,7 @@ class Running:
         self.process.wait()
         for pid in pids:
             if alive(pid) and pid != self.pid:
-                _kill(pid, signal.SIGCONT)  # what stands still does not notice that its parent is gone
+                send(pid, signal.SIGCONT)  # what stands still does not notice that its parent is gone
         wait_until(lambda: not any(alive(pid) for pid in pids), 10, f"nothing is left of {pids}")
 
 
@@ -140,11 +140,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _kill(pid: int, number: signal.Signals) -> None:
+def send(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; False if there is no such process any more."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return
+        return False
+    return True
 
 
 def _pending(pid: int, number: int) -> bool:

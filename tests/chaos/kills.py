@@ -15,8 +15,12 @@ from tests.support.states import wait_until
 
 
 def kill_children(rig: Rig, fleet: Fleet, every_s: float) -> None:
-    """Kill random ready children until every message has ended."""
-    rig.kill_while(fleet.workers, every_s, until=rig.finished)
+    """Kill random ready children as long as there is ordinary work.
+
+    Not until all has ended: what was killed alone waits to be run again until nobody is killed any more.
+    """
+    rig.kill_while(fleet.workers, every_s, until=rig.drained)
+    wait_until(rig.finished, 120, "the rest has ended")
 
 
 def ended(rig: Rig, fleet: Fleet, code: int = 0) -> Verdict:
@@ -49,10 +53,11 @@ def keeper_too(scale: Scale) -> Verdict:
         fleet = rig.fleet("--procs", "3", "--per-proc", "20").ready()
         rig.enqueue(scale.pick(6_000, 60_000), longest_s=0.05)
         killed = 0
-        while not holds_within(rig.finished, scale.pick(0.5, 0.4)):
+        while not holds_within(rig.drained, scale.pick(0.5, 0.4)):
             if fleet.keepers() and (living := fleet.workers()):
                 rig.kill(*rig.rng.sample([rig.rng.choice(living), *fleet.keepers()], 2))
                 killed += 1
+        wait_until(rig.finished, 120, "the rest has ended")
         verdict = ended(rig, fleet)
     verdict.figures["pairs"] = killed
     return verdict
@@ -116,7 +121,8 @@ def long_tasks(scale: Scale) -> Verdict:
         rig.enqueue(scale.pick(400, 8_000), shortest_s=1, longest_s=scale.pick(1.5, 5))
         wait_until(lambda: rig.started(scale.pick(100, 500)))
         # Rarely enough that what runs again ends before the next kill: what is hit twice has to wait to be run alone.
-        rig.kill_while(fleet.workers, scale.pick(1.8, 6.0), until=rig.finished, most=scale.pick(2, 8))
+        rig.kill_while(fleet.workers, scale.pick(1.8, 6.0), until=rig.drained, most=scale.pick(2, 8))
+        wait_until(rig.finished, 120, "the rest has ended")
         verdict = ended(rig, fleet)
         p99_s = rig.findings().recovery_s(0.99)
     limit_s = scale.pick(8, 1)  # short: any machine, also a busy one; by the lease alone it would take 20
@@ -140,7 +146,7 @@ def all_children(scale: Scale) -> Verdict:
     return verdict
 
 
-SEEN_S = 0.25  # until the supervisor knows how much a worker has settled
+SEEN_S = 0.05  # a worker tells its supervisor with every exchange how much it has settled
 
 
 def at_work(rig: Rig, fleet: Fleet) -> list[int]:
@@ -194,7 +200,8 @@ def equal_payloads(scale: Scale) -> Verdict:
         fleet = rig.fleet("--procs", "3", "--per-proc", "50").ready()
         raw = rig.message("flaky", failures=1, sleep=0.1)
         rig.push([raw] * count)
-        kill_children(rig, fleet, 0.3)
+        rig.kill_while(fleet.workers, 0.3, until=rig.drained, most=scale.pick(6, 60))
+        wait_until(rig.finished, scale.pick(60, 150), "the rest has ended")
         fleet.stop()
         verdict = Verdict()
         rig.record.read()

@@ -19,7 +19,7 @@ from typing import Any, Self
 import redis
 
 from tests.chaos import oracle
-from tests.chaos.fleets import STANDING, Fleet, Running, Worker, state_of
+from tests.chaos.fleets import STANDING, Fleet, Running, Worker, send, state_of
 from tests.chaos.oracle import Fault, Findings, Stored
 from tests.chaos.records import Record
 from tests.chaos.servers import Persistence, RedisServer
@@ -168,13 +168,12 @@ class Rig:
         """
         self.note_kill(*pids, look=look)
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
         wait_until(lambda: not any(alive(pid) for pid in pids), what=f"{pids} are dead")
 
     def note_kill(self, *pids: int, look: bool = True) -> None:
-        """The part of `kill` before the kill itself."""
-        for pid in pids if look else ():
-            os.kill(pid, signal.SIGSTOP)
+        """The part of `kill` before the kill itself. One that has just died by itself has no fault noted."""
+        pids = tuple(pid for pid in pids if alive(pid) and (not look or send(pid, signal.SIGSTOP)))
         for pid in pids:
             if look:
                 wait_until(lambda pid=pid: state_of(pid) in STANDING, what=f"{pid} stands still")
@@ -251,6 +250,11 @@ class Rig:
         """Whether no message is anywhere any more but in the dead letters."""
         client = self.server.client
         return not client.llen(QUEUE) and not self.left()
+
+    def drained(self) -> bool:
+        """Whether nothing is ready and nothing waits for its time; suspects may."""
+        client = self.server.client
+        return not client.llen(QUEUE) and not client.zcard(f"asyncq:{{{QUEUE}}}:{QUEUE}:scheduled")
 
     def ownerless(self) -> list[str]:
         """While fleets of this host run: keys that neither end by themselves nor belong to a living process."""
