@@ -362,10 +362,11 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def a_tombstone_has_had_its_time(self, who: int) -> None:
-        """Long after everything that was under way has arrived."""
+        """Long after everything that was under way has arrived, and whoever lives has heard of it."""
+        living = {worker.wid for worker in self.workers if not worker.gone}
         for queue, wid in self.incarnations():
             workers = queue_keys(queue).workers
-            if self.model.table(workers)[wid] == FRESH and not self.under_way(wid):
+            if self.model.table(workers)[wid] == FRESH and wid not in living and not self.under_way(wid):
                 self.raw.zadd(workers, {wid: AGED})
                 self.model.table(workers)[wid] = AGED
 
@@ -410,6 +411,8 @@ class Deliveries(RuleBasedStateMachine):
                 self.raw.delete(key)
 
     def everybody_is_reaped_and_nothing_is_left(self) -> None:
+        for worker in list(self.workers):
+            self.crash(worker)
         for queue, wid in self.incarnations():
             self.do(self.reap(queue, wid, True, Blame.LOST))
         while self.faults.late:
