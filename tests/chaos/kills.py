@@ -207,10 +207,11 @@ def equal_payloads(scale: Scale) -> Verdict:
         rig.record.read()
         kinds = [line.split(" ", 1)[0] for line in rig.record.lines]
         held = sum(fault.count for fault in rig.faults)
-        dead = rig.dead()
+        dead, left = rig.dead(), rig.left()
     done, failed = kinds.count("D"), kinds.count("F")
     verdict.figures |= {"n": count, "done": done, "failed": failed, "kills": len(rig.faults), "bound": held}
     verdict.check(count <= done <= count + held, f"{done} ended well, expected {count} to {count + held}")
     verdict.check(count <= failed <= count + held, f"{failed} failed once, expected {count} to {count + held}")
+    verdict.check(not left, f"messages lie in {left}")
     verdict.check(not dead, f"dead letters: {json.dumps(dead)[:200]}")
     return verdict
