@@ -29,6 +29,8 @@ TOMBSTONE_MS: Final = 3_600_000
 LONGEST_MS: Final = int(CALM_AWAITED_S * 1000)
 # How long Redis may still believe in a blocking move that ended without a reply, beyond its own time-out.
 GHOST_MARGIN_S: Final = 5.0
+# Of so many renewals one looks for suspects.
+LOOKS_EVERY: Final = 3
 _FULL_PAUSE_S: Final = 0.1
 # A blocking call of 0 would block for ever.
 SHORTEST_BLOCK_S: Final = 0.001
@@ -71,6 +73,7 @@ class RedisRegistration:
         self._alone: tuple[int, bytes] | None = None
         self._gone = False
         self._compare = self._suspected = False
+        self._renewals = 0
         self._reconcile = False
         self._ghost_until_mono = 0.0
 
@@ -241,14 +244,12 @@ class RedisRegistration:
         """
         if self._gone:
             return False
-        replies = await self._commands.pipeline(
-            (
-                ("PEXPIRE", self._lease, self._limits.lease_ms),
-                ("HLEN", self._inflight),
-                ("EXISTS", self._keys.suspects, self._keys.accused),
-            )
-        )
-        self._suspected = replies[2] > 0
+        commands: list[Command] = [("PEXPIRE", self._lease, self._limits.lease_ms), ("HLEN", self._inflight)]
+        if self._renewals % LOOKS_EVERY == 0:
+            commands.append(("EXISTS", self._keys.suspects, self._keys.accused))
+        self._renewals += 1
+        replies = await self._commands.pipeline(commands)
+        self._suspected = self._suspected or (len(replies) > 2 and replies[2] > 0)
         self._compare = self._compare or replies[1] > len(self._ledger.held)
         alive = bool(replies[0]) or await revive(self._commands, self._keys, self.wid, self._limits.lease_ms)
         self._gone = self._gone or not alive

@@ -99,7 +99,7 @@ class Registration(Protocol):
     async def renew(self) -> bool:
         """Prolong the lease; False when the registration is gone (reaped): take a new one.
 
-        Cost: 1 pipeline of 3 commands; 1 script more when the lease had expired and is revived.
+        Cost: 1 pipeline of 2 or 3 commands; 1 script more when the lease had expired and is revived.
         """
 
     async def withdraw(self) -> int:

@@ -34,8 +34,9 @@ from asyncq.broker.redis_broker import RedisBroker
 from asyncq.core.blame import Blame
 from asyncq.core.doors import Batch, Reaped, Taken
 from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
+from asyncq.core.settlement import RELEASE
 from tests.support.cut_wire import CutWire, Fate, Faults
-from tests.support.delivery_model import AGED, FRESH, DeliveryModel
+from tests.support.delivery_model import AGED, FRESH, DeliveryModel, sha1
 from tests.support.delivery_view import in_model, in_redis, raws_in
 from tests.support.delivery_worker import Worker
 from tests.support.properties import MANY
@@ -111,17 +112,27 @@ class Deliveries(RuleBasedStateMachine):
         batch = Batch(list(worker.batch.completed), list(worker.batch.others))
         if any(token < 0 for token in worker.running):
             room = ahead = 0
-        was_gone = worker.gone
+        was_gone, held_against = worker.gone, dict(self.model.table(worker.keys.crash_counts))
         try:
             taken = await worker.registration.exchange(batch, room, ahead, alone=alone)
         except RegistrationLostError as error:
             self.hear_of_the_loss(worker, error.late, len(batch) - (0 if was_gone else self.faults.settled))
             return
+        self.check_acquittal(worker, batch, held_against)
         assert not worker.decided & set(self.model.table(worker.keys.inflight(worker.wid)))
         for token in worker.decided:
             del worker.held[token]
         worker.batch = Batch()
         self.deliver(worker, taken)
+
+    def check_acquittal(self, worker: Worker, batch: Batch, before: dict[str, Any]) -> None:
+        """A suspect that came to an end is not held to blame any more; one that was given back is, as before."""
+        given_back = {token for token, _, settlement in batch.others if settlement is RELEASE}
+        for token in worker.decided:
+            if token < 0:
+                digest, counts = sha1(worker.held[token].raw), self.model.table(worker.keys.crash_counts)
+                known = before.get(digest) if token in given_back else None
+                assert counts.get(digest) == known
 
     def deliver(self, worker: Worker, taken: Taken) -> None:
         """The process begins all it was given."""
@@ -197,6 +208,22 @@ class Deliveries(RuleBasedStateMachine):
     def a_process_joins(self, queue: str, plan: list[Fate]) -> None:
         self.do(self.join(queue), plan)
 
+    @precondition(lambda self: self.incarnations())
+    @rule(who=WHO)
+    def a_registration_is_repeated(self, who: int) -> None:
+        """The reaped do not come back."""
+        queue, wid = self.incarnations()[who % len(self.incarnations())]
+        self.do(self.register_again(queue, wid))
+
+    async def register_again(self, queue: str, wid: str) -> None:
+        refused = not self.registered(queue_keys(queue), wid)
+        try:
+            await (await self.broker.register(queue, wid)).close()
+        except RegistrationLostError:
+            assert refused
+        else:
+            assert not refused
+
     def worker(self, who: int, *, beside_suspects: bool = False) -> Worker:
         """One of them; a new one if there is none. If wanted and possible, one in whose queue suspects wait."""
         if not self.workers:
@@ -228,6 +255,10 @@ class Deliveries(RuleBasedStateMachine):
         worker = self.worker(who)
         self.a_worker_settles_and_takes(who, outcomes, 2, 2, [], 0, Blame.NOBODY)
         self.do(self.reap(worker.registration.queue, worker.wid, True, blame))
+
+    @rule(who=WHO, outcomes=OUTCOMES, cut=st.integers(1, 3), blame=BLAMES)
+    def a_worker_is_reaped_between_its_commands(self, who: int, outcomes: list[str], cut: int, blame: Blame) -> None:
+        self.a_worker_settles_and_takes(who, outcomes, 2, 0, [Fate.REAPED_BETWEEN], cut, blame)
 
     @rule(who=WHO, outcomes=OUTCOMES, plan=PLANS, cut=SOME)
     def a_worker_takes_a_suspect(self, who: int, outcomes: list[str], plan: list[Fate], cut: int) -> None:

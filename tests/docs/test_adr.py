@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import benchmarks
+from tests.chaos.__main__ import import_cases
+from tests.chaos.verdict import CASES
 from tests.docs.page import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,6 +17,7 @@ PARTS = ("Context", "Choice", "Considered", "Numbers", "Consequences")
 OPTIONAL = "Numbers"
 MAX_LINES = 60
 BENCHMARK = "python -m benchmarks"
+CHAOS = "python -m tests.chaos"
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`]+)`")
 # What looks like a path and is meant as one: not /metrics, not rediss://, not `client/server`.
@@ -40,7 +43,7 @@ def _form(name: str, text: str) -> list[str]:
     if said not in (list(PARTS), [part for part in PARTS if part != OPTIONAL]):
         found.append(f"{name}: expected the parts {', '.join(PARTS)}, found {', '.join(said)}")
     if OPTIONAL in said and not _commands(_part(text, OPTIONAL)):
-        found.append(f"{name}: Numbers names no `./run {BENCHMARK} ...`")
+        found.append(f"{name}: Numbers names no `./run {BENCHMARK} ...` or `./run {CHAOS} ...`")
     if (lines := len(text.splitlines())) > MAX_LINES:
         found.append(f"{name}: {lines} lines; at most {MAX_LINES}")
     return found
@@ -53,7 +56,7 @@ def _part(text: str, part: str) -> str:
 
 
 def _commands(text: str) -> list[str]:
-    return [code for code in _codes(text) if code.startswith(f"./run {BENCHMARK}")]
+    return [code for code in _codes(text) if code.startswith((f"./run {BENCHMARK}", f"./run {CHAOS}"))]
 
 
 def _codes(text: str) -> list[str]:
@@ -83,8 +86,16 @@ def _path_fault(code: str) -> str:
 def _command_fault(words: list[str]) -> str:
     if words[:3] == BENCHMARK.split():
         return _benchmark_fault(words[3:])
+    if words[:3] == CHAOS.split():
+        return _case_fault(words[3:])
     missing = [word for word in words[1:] if "/" in word and not ROOT.joinpath(word).exists()]
     return f"there is no {missing[0]}" if missing else ""
+
+
+def _case_fault(words: list[str]) -> str:
+    import_cases()
+    missing = [word for word in words if not word.startswith("-") and word not in CASES]
+    return f"there is no case {missing[0]!r}" if missing else ""
 
 
 def _benchmark_fault(words: list[str]) -> str:
@@ -154,6 +165,7 @@ def test_good_pages_pass(tmp_path: Path) -> None:
     assert [] == judged(tmp_path, GOOD)
 
 
+NO_COMMAND = "Numbers names no `./run python -m benchmarks ...` or `./run python -m tests.chaos ...`"
 ALL = "expected the parts Context, Choice, Considered, Numbers, Consequences, found"
 
 
@@ -166,7 +178,8 @@ ALL = "expected the parts Context, Choice, Considered, Numbers, Consequences, fo
         (f"{ALL} Context, Choice, Consequences", TWO, "Considered;", "Thought;"),
         (f"{ALL} Context, Choice, Considered", TWO, "Consequences:", "So:"),
         (f"{ALL} Choice, Context, Choice, Considered, Consequences", TWO, "Context:", "Choice: no.\n\nContext:"),
-        ("Numbers names no `./run python -m benchmarks ...`", ONE, "./run python -m benchmarks drain --aof", "fast"),
+        (NO_COMMAND, ONE, "./run python -m benchmarks drain --aof", "fast"),
+        ("`./run python -m tests.chaos T0`: there is no case 'T0'", ONE, "benchmarks drain --aof", "tests.chaos T0"),
         ("61 lines; at most 60", TWO, "- that.\n", "- that.\n" * 51),
         ("`worker/feed.py`: there is no such file", ONE, "feeder.py", "feed.py"),
         ("`broken/lua/`: there is no such file", ONE, "worker/feeder.py", "broken/lua/"),

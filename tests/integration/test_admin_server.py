@@ -109,7 +109,7 @@ async def test_the_pages_are_served_over_http(admin: Admin, caplog: pytest.LogCa
         page = await http.get("/metrics")
         families = {each.name: each for each in text_string_to_metric_families(page.text)}
         assert families["asyncq_tasks_processed"].samples[0].value == 1.0
-        assert families["asyncq_queue_load"].samples[0].value == 1.0
+        assert families["asyncq_queue_load"].samples[0].value == 7.0
         assert (await http.get("/livez")).text == "ok: 1 of 1 workers beat\n"
         assert (await http.get("/nothing")).status_code == 404
         assert "server" not in page.headers
