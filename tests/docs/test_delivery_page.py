@@ -46,5 +46,17 @@ def test_the_results_have_a_row_for_every_fault_test() -> None:
     assert {f"T{number}" for number in range(1, 49)} - {"T23"} <= listed()  # T23 has three parts
 
 
+def test_every_test_that_a_page_names_exists() -> None:
+    names = set(re.findall(r"`(test_\w+)`", PAGE + RESULTS))
+    written = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+
+    assert len(names) > 10
+    assert names <= written
+
+
 def test_no_result_says_failed() -> None:
     assert "**failed**" not in RESULTS

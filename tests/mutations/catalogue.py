@@ -261,9 +261,8 @@ SOLO: Final = (
         f"{_LUA_TESTS}reap_blame.py::test_the_second_death_makes_a_suspect_when_it_accuses",
         lua(
             "reap",
-            "for k = 1, #alone do\n  local raw = alone[k]",
-            "for k = 1, #running do alone[#alone + 1] = running[k] end\nrunning = {}\n"
-            "for k = 1, #alone do\n  local raw = alone[k]",
+            "for k = 1, #alone do\n",
+            "for k = 1, #running do alone[#alone + 1] = running[k] end\nrunning = {}\nfor k = 1, #alone do\n",
         ),
     ),
     one(
@@ -364,8 +363,8 @@ MEMORY: Final = (
         f"{_LUA_TESTS}promote.py::test_due_ones_move_when_redis_is_at_maxmemory",
         lua(
             "promote",
-            "  redis.call('ZREM', KEYS[1], unpack(ids))\n",
-            "  redis.call('RPUSH', KEYS[3], unpack(raws))\n  raws = {}\n  redis.call('ZREM', KEYS[1], unpack(ids))\n",
+            "redis.call('ZREM', KEYS[1], unpack(ids))\n",
+            "redis.call('RPUSH', KEYS[3], unpack(raws))\nraws = {}\nredis.call('ZREM', KEYS[1], unpack(ids))\n",
         ),
     ),
     *(
