@@ -18,7 +18,7 @@ from asyncq.broker.ledger import Ledger
 from asyncq.broker.scripts import Command, script
 from asyncq.broker.settling import DeadLetterLimits, acquittal, completion, is_alone, settlement_command
 from asyncq.broker.wire_door import Line, Wire
-from asyncq.core.blame import CALM_AWAITED_S
+from asyncq.core.blame import CALM_AWAITED_S, CALM_S
 from asyncq.core.clock import mono_s
 from asyncq.core.doors import Batch, Taken
 from asyncq.core.errors import BrokerUnavailableError, RegistrationLostError
@@ -74,6 +74,7 @@ class RedisRegistration:
         self._gone = False
         self._compare = self._suspected = False
         self._renewals = 0
+        self._since_mono = mono_s()
         self._reconcile = False
         self._ghost_until_mono = 0.0
 
@@ -183,6 +184,7 @@ class RedisRegistration:
             limits.dead_letters.keep_ms,
             int(alone),
             LONGEST_MS,
+            int(mono_s() - self._since_mono >= CALM_S),
         )
 
     def _lost(self, late: int) -> RegistrationLostError:

@@ -29,6 +29,9 @@ ELSEWHERE: Final = {
     "T48": "not run: six hours",
 }
 
+# Shown also when they are 0, as most are.
+ALWAYS: Final = ("duplicates", "lost")
+
 
 def rows(lines: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """(case, promise, what became of it), by number, the bars first."""
@@ -49,7 +52,8 @@ def _result(fact: dict[str, Any]) -> str:
     if fact["not_run"]:
         return f"not run: {fact['not_run']}"
     state = "passed" if fact["passed"] else "**failed**: " + "; ".join(fact["problems"])
-    figures = ", ".join(f"{key} {_shown(value)}" for key, value in fact["figures"].items())
+    said = {key: value for key, value in fact["figures"].items() if value or key in ALWAYS}
+    figures = ", ".join(f"{key} {_shown(value)}" for key, value in said.items())
     return f"{state}: {figures}; seed {fact['seed']}"
 
 

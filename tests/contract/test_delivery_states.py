@@ -27,7 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from asyncq.broker import redis_broker
+from asyncq.broker import redis_broker, registration
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.keys import QueueKeys, queue_keys
 from asyncq.broker.redis_broker import RedisBroker
@@ -75,6 +75,7 @@ class Deliveries(RuleBasedStateMachine):
         self.model = DeliveryModel()
         self.faults = Faults(self.model)
         self.monkeypatch.setattr(redis_broker, "async_wire", partial(CutWire, self.faults))
+        self.monkeypatch.setattr(registration, "CALM_S", 0.0)  # nobody here lives for ten seconds
         self.broker = RedisBroker(self.settings, lease_ms=600_000, max_message_bytes=LIMIT_BYTES)
         self.workers: list[Worker] = []
         self.sound = True

@@ -25,8 +25,10 @@ HOUR_MS = 3_600_000
 REGISTERED = {KEYS.workers: {WID.encode(): 0.0}, LEASE: b"1"}
 
 
-def take(client: redis.Redis, first: int, room: int, ahead: int = 0, limit: int = 1000, alone: int = 0) -> Any:
-    return run(client, "take", NAMED, WID, first, room, ahead, 15_000, limit, 100, 60_000, alone, HOUR_MS)
+def take(
+    client: redis.Redis, first: int, room: int, ahead: int = 0, limit: int = 1000, alone: int = 0, seasoned: int = 1
+) -> Any:
+    return run(client, "take", NAMED, WID, first, room, ahead, 15_000, limit, 100, 60_000, alone, HOUR_MS, seasoned)
 
 
 def test_messages_are_recorded_and_returned_in_order_when_there_is_room(raw_redis: redis.Redis) -> None:
@@ -219,17 +221,20 @@ def test_no_suspect_leaves_its_place_when_a_key_has_another_type(raw_redis: redi
     assert keyspace(raw_redis) == before
 
 
-@pytest.mark.parametrize(("killed_ago_ms", "comes"), [(None, True), (5_000, False), (HOUR_MS + 1, True)])
+@pytest.mark.parametrize(
+    ("killed_ago_ms", "seasoned", "comes"),
+    [(None, 1, True), (None, 0, False), (5_000, 1, False), (HOUR_MS + 1, 1, True), (HOUR_MS + 1, 0, False)],
+)
 def test_the_accused_come_after_the_suspects_and_only_in_calm(
-    raw_redis: redis.Redis, killed_ago_ms: int | None, comes: bool
+    raw_redis: redis.Redis, killed_ago_ms: int | None, seasoned: int, comes: bool
 ) -> None:
     enter(raw_redis)
     raw_redis.rpush(KEYS.suspects, "s")
     raw_redis.rpush(KEYS.accused, "a")
     if killed_ago_ms is not None:
         raw_redis.set(KEYS.killed, redis_ms(raw_redis) - killed_ago_ms, px=60_000)
-    assert take(raw_redis, 1, 5) == [1, 0, 2 if comes else 1]
-    assert take(raw_redis, 1, 1, alone=1) == [1, 0, int(comes), b"s"]
+    assert take(raw_redis, 1, 5, seasoned=seasoned) == [1, 0, 2 if comes else 1]
+    assert take(raw_redis, 1, 1, alone=1, seasoned=seasoned) == [1, 0, int(comes), b"s"]
     raw_redis.hdel(INFLIGHT, "-1")
-    assert take(raw_redis, 2, 1, alone=1) == ([2, 0, 0, b"a"] if comes else [2, 0, 0])
+    assert take(raw_redis, 2, 1, alone=1, seasoned=seasoned) == ([2, 0, 0, b"a"] if comes else [2, 0, 0])
     assert raw_redis.llen(KEYS.accused) == (not comes)

@@ -297,8 +297,8 @@ SOLO: Final = (
         f"{_LUA_TESTS}take.py::test_the_accused_come_after_the_suspects_and_only_in_calm",
         lua(
             "take",
-            "if accused > 0 and not is_calm(KEYS[10], now_ms(), tonumber(ARGV[10])) then accused = 0 end\n",
-            "",
+            "(ARGV[11] == '1' and is_calm(KEYS[10], now_ms(), tonumber(ARGV[10])))",
+            "true",
         ),
     ),
     one(

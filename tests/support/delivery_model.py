@@ -177,14 +177,14 @@ class DeliveryModel:
 
     def run_take(self, keys: list[str], argv: list[Any]) -> list[Any]:
         queue, inflight, inbox, lease, workers, dead, records, suspects, accused, killed = keys
-        wid, first, room, ahead, _, limit, _, _, alone, _ = argv
+        wid, first, room, ahead, _, limit, _, _, alone, _, seasoned = argv
         self.row(queue)[:0] = self.row(inbox)
         self.row(inbox).clear()
         if self.table(workers).get(wid) != 0:
             return [-1]
         self.db[lease] = {"": 1}
         held = self.table(inflight)
-        waiting = self.row(suspects) + ([] if self.table(killed) else self.row(accused))
+        waiting = self.row(suspects) + (self.row(accused) if seasoned and not self.table(killed) else [])
         if alone:
             if not waiting or held:
                 return [first, 0, len(waiting)]
@@ -281,7 +281,7 @@ class DeliveryModel:
         found = bool(landed or held)
         for key in (inflight, inbox, lease):
             self.db.pop(key, None)
-        if points == points_of_kill and not convicted:
+        if points == points_of_kill:
             self.db[killed] = {"": 1}
         if score == 0:
             self.table(workers)[wid] = FRESH

@@ -11,7 +11,7 @@
 -- The first death at which a message was in flight sends it back to the head of the queue, later ones to the suspects,
 -- where it waits to be run alone. What dies alone is convicted at once by a crash. A kill may have come from outside:
 -- the message is accused, and convicted when its points suffice and it died in calm: while workers are being killed no
--- death proves anything. A kill is noted unless it convicts. What lies in the inbox was never started.
+-- death proves anything. What lies in the inbox was never started.
 -- A suspect beside other messages did not run alone, whatever its token says: its take was carried out late, and so
 -- unseen. It goes back to the suspects, and only the death is counted.
 -- The tombstone stays in the register, so that what a cut-off connection of the dead moves into the inbox afterwards is
@@ -56,7 +56,7 @@ to_head(KEYS[1], landed)
 to_head(KEYS[1], back)
 to_tail(KEYS[6], suspected)
 to_tail(KEYS[7], accused)
-if points == tonumber(ARGV[5]) and #dead == 0 then note_kill(KEYS[10], now, ARGV[8]) end
+if points == tonumber(ARGV[5]) then note_kill(KEYS[10], now, ARGV[8]) end
 
 local until_ms = tonumber(score)
 if until_ms == 0 then

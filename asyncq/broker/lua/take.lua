@@ -3,10 +3,12 @@
 -- ARGV  1 wid  2 first token  3 room (0..1000)  4 ahead (0..1000)  5 lease (ms)  6 size limit (bytes)
 --       7 dead letters kept (count)  8 dead letters kept (ms)
 --       9 alone: 1 takes one suspect and nothing else  10 the longest that calm is waited for (ms)
+--       11 seasoned: 1 = this incarnation has lived for as long as calm takes, and so may run the accused
 -- Returns {first token, oversized, suspects left, raw...}: message k is recorded under token first+k-1; `oversized` went
 --         to the dead letters and are not shipped. {-1}: not registered; nothing was taken, the inbox went back.
 -- A suspect is taken only while nothing else is in flight here, and recorded under the first token below zero, so that
--- a reap knows that it ran alone. What is accused (it died alone before) counts and comes only in calm, see reap.
+-- a reap knows that it ran alone. What is accused (it died alone before) counts and comes only in calm, see reap, and
+-- only to who has seen it: where every new process is killed at once, nobody has.
 -- What the blocking move left in the inbox goes back to the head first and is then taken like everything else, so the
 -- order is kept and what there is no room for lies where others find it.
 -- Look-ahead is bounded by the fair share: list length / registered incarnations.
@@ -17,7 +19,7 @@ if not score or tonumber(score) ~= 0 then return {-1} end
 if redis.call('EXISTS', KEYS[4]) == 0 then redis.call('SET', KEYS[4], 1, 'PX', ARGV[5]) end
 
 local suspects, accused = redis.call('LLEN', KEYS[8]), redis.call('LLEN', KEYS[9])
-if accused > 0 and not is_calm(KEYS[10], now_ms(), tonumber(ARGV[10])) then accused = 0 end
+if accused > 0 and not (ARGV[11] == '1' and is_calm(KEYS[10], now_ms(), tonumber(ARGV[10]))) then accused = 0 end
 local reply = {tonumber(ARGV[2]), 0, suspects + accused}
 if ARGV[9] == '1' then
   if reply[3] > 0 and redis.call('HLEN', KEYS[2]) == 0 then
