@@ -11,7 +11,7 @@ def storm(scale: Scale) -> Verdict:
     with Rig(scale, "storm") as rig:
         fleet = rig.fleet("--procs", "2", "--per-proc", "50").ready()
         rig.enqueue(scale.pick(60, 400), shortest_s=0.1, longest_s=0.4)
-        enough = scale.pick(12, 120)
+        enough = scale.pick(12, 60)
         rig.kill_while(fleet.workers, 0.3, until=lambda: _alone(fleet) >= enough, limit_s=240)
         wait_until(rig.finished, 180, "everything has ended")
         reaps = fleet.log.events("given back") + fleet.log.events("reaped")

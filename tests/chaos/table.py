@@ -52,6 +52,7 @@ def _result(fact: dict[str, Any]) -> str:
     if fact["not_run"]:
         return f"not run: {fact['not_run']}"
     state = "passed" if fact["passed"] else "**failed**: " + "; ".join(fact["problems"])
+    state += "" if fact["scale"] == "full" else ", short form"
     said = {key: value for key, value in fact["figures"].items() if value or key in ALWAYS}
     figures = ", ".join(f"{key} {_shown(value)}" for key, value in said.items())
     return f"{state}: {figures}; seed {fact['seed']}"
@@ -65,8 +66,7 @@ def page(lines: list[dict[str, Any]]) -> str:
     """The table."""
     servers = sorted({fact["server"] for fact in lines})
     said = [subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout for path in servers]
-    scales = sorted({fact["scale"] for fact in lines})
-    head = f"Scale: {', '.join(scales)}. Server: {'; '.join(' '.join(text.split()[:3]) for text in said)}.\n\n"
+    head = f"At full scale unless a row says so. Server: {'; '.join(' '.join(text.split()[:3]) for text in said)}.\n\n"
     body = "".join(f"| {name} | {promise} | {result} |\n" for name, promise, result in rows(lines))
     return head + "| case | promise | result |\n|---|---|---|\n" + body
 
