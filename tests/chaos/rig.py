@@ -189,6 +189,8 @@ class Rig:
         for pid in pids:
             if look:
                 wait_until(lambda pid=pid: state_of(pid) in STANDING, what=f"{pid} stands still")
+                if state_of(pid) != "T":  # it died by itself just now, and what it held may be handed back already
+                    continue
             held = self.held(pid) if look else []
             self.faults.append(Fault("kill", pid, time.time(), frozenset(held) if look else None, len(held)))
 
