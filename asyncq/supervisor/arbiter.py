@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Sequence
 from random import Random
@@ -25,18 +26,23 @@ from asyncq.supervisor.events import (
     Draining,
     Event,
     GaveUp,
+    Quieted,
     Recovered,
+    Resumed,
 )
+from asyncq.supervisor.newborn import Order
 from asyncq.supervisor.notices import Notices
+from asyncq.supervisor.prctl import adopt_grandchildren
 from asyncq.supervisor.reaps import KeeperLink
 from asyncq.supervisor.result import Result
 from asyncq.supervisor.scoreboard import Scoreboard, SupervisorState
 from asyncq.supervisor.signals import Command, SignalInbox
 from asyncq.supervisor.slots import ManagedSlot, make_slots
-from asyncq.supervisor.spawn import ForkSpawner, Order, Spawner
+from asyncq.supervisor.spawn import ForkSpawner, Spawner
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
 from asyncq.supervisor.stopping import Stopping
 from asyncq.supervisor.watch import Watch
+from asyncq.supervisor.zygote_link import ZygoteLink
 
 _log = logging.getLogger("asyncq.supervisor")
 
@@ -52,7 +58,7 @@ class Arbiter:
         scoreboard: Made by the caller with at least one slot per child.
         settings: Time limits.
         on_event: Called with every Event of `events`, in the arbiter's process; must be quick and must not raise.
-        spawner: How processes are made; default: by forking.
+        spawner: How processes are made that no zygote makes; default: by forking.
 
     Raises:
         ConfigurationError: specs and scoreboard do not fit together.
@@ -74,10 +80,13 @@ class Arbiter:
         self._link = KeeperLink(self._slots)
         self._notices = Notices(on_event, self._settings.notify_socket)
         self._spawner = spawner or ForkSpawner()
+        zygote = next((slot for slot in self._slots if slot.spec.is_zygote), None)
+        self._zygote = None if zygote is None else ZygoteLink(zygote, self._on_forked, self._on_refused)
         self._rng = Random()  # the jitter of the back-off
         self._guard = RestartGuard(self._slots, self._settings)
         self._stopping = Stopping(self._slots, self._link, self._settings.reap_timeout_s)
         self._complete = False
+        self._quiet = False
         self._any_worker_ready = False
         self._result = Result()
 
@@ -89,8 +98,10 @@ class Arbiter:
         cannot cure (2, 3, 73) ends everything with that code.
         """
         self._inbox = SignalInbox()
-        self._watch = Watch(self._inbox, self._on_signals, self._on_message, self._on_end)
+        self._watch = Watch(self._inbox, self._on_signals, self._on_message, self._on_end, self._expecting)
         try:
+            if self._zygote is not None:
+                adopt_grandchildren()
             self._loop()
         except Exception:  # noqa: BLE001 - fence: the tree must not outlive a broken arbiter
             _log.exception("supervisor failed")
@@ -121,7 +132,7 @@ class Arbiter:
         else:
             self._look_at_brake(now)  # before the next probe starts, or there would always be one to hear out
         for slot in self._slots:
-            self._feed(slot, life.Tick(self._guard.may_start(slot, now)), now)
+            self._feed(slot, life.Tick(self._may_start(slot, now)), now)
         self._link.share_living()
 
     def _patience_s(self, now: float) -> float:
@@ -143,22 +154,51 @@ class Arbiter:
         slot.generation += 1
         slot.last_words = ""
         slot.page.begin(slot.spec.role, slot.index)
+        order = Order(slot.spec, slot.index, slot.generation, slot.page, quiet=self._quiet)
+        slot.quiet = self._quiet
+        spawner = self._zygote if self._zygote is not None and slot.spec.from_zygote else self._spawner
         try:
-            pid, channel = self._spawner.spawn(Order(slot.spec, slot.index, slot.generation, slot.page))
+            pid, slot.channel = spawner.spawn(order)
         except OSError as error:
-            failures = slot.child.failures + 1
-            delay_s = policy.delay_s(failures + 1, self._settings, self._rng)
-            self._feed(slot, life.SpawnFailed(failures, delay_s), now)
-            _log.error(
-                "fork refused",
-                extra={"role": slot.spec.role, "index": slot.index, "error": str(error), "again_in_s": delay_s},
-            )
+            self._not_spawned(slot, str(error), now)
             return
-        slot.channel = channel
-        self._watch.add(slot, pid)
+        self._watch.listen(slot)
+        if pid:
+            self._spawned(slot, pid, now)
+
+    def _spawned(self, slot: ManagedSlot, pid: int, now: float) -> None:
+        end = self._watch.add(slot, pid)
         self._feed(slot, life.Spawned(pid), now)
-        if not slot.spec.handshake:
+        if end is not None:
+            self._on_end(slot, end)
+        elif not slot.spec.handshake:
             self._on_ready(slot, {}, now)
+
+    def _not_spawned(self, slot: ManagedSlot, reason: str, now: float) -> None:
+        failures = slot.child.failures + 1
+        delay_s = policy.delay_s(failures + 1, self._settings, self._rng)
+        self._feed(slot, life.SpawnFailed(failures, delay_s), now)
+        fields = {"role": slot.spec.role, "index": slot.index, "error": reason, "again_in_s": delay_s}
+        _log.error("fork refused", extra=fields)
+
+    def _on_forked(self, number: int, pid: int) -> None:
+        """The zygote has made a child; it waits until we say that we know it."""
+        slot = self._slots[number]
+        slot.send({"type": "go"})
+        self._spawned(slot, pid, time.monotonic())
+
+    def _on_refused(self, number: int, reason: str) -> None:
+        slot = self._slots[number]
+        self._watch.hang_up(slot)
+        self._not_spawned(slot, reason, time.monotonic())
+
+    def _expecting(self) -> bool:
+        return self._zygote is not None and self._zygote.busy
+
+    def _may_start(self, slot: ManagedSlot, now: float) -> bool:
+        if slot.spec.from_zygote and self._zygote is not None and not self._zygote.ready:
+            return False
+        return self._guard.may_start(slot, now)
 
     # -- what children say
 
@@ -168,6 +208,8 @@ class Arbiter:
                 self._on_ready(slot, {key: message[key] for key in message if key != "type"}, time.monotonic())
             case "reaped":
                 self._link.ledger.confirm(message.get("seq"))
+            case "forked" | "not_forked" if self._zygote is not None and slot is self._zygote.slot:
+                self._zygote.answered(message)
             case "failed":
                 slot.last_words = str(message.get("sentence", ""))
             case other:
@@ -180,6 +222,7 @@ class Arbiter:
         if slot.state is not State.READY or before is State.READY:
             return
         self._any_worker_ready = self._any_worker_ready or slot.is_worker
+        self._hush(slot)  # it was forked before that changed
         self._notices.tell(ChildReady(slot.spec.role, slot.index, slot.child.pid, info, round(now - forked_mono, 3)))
         if slot is self._link.keeper:
             self._link.keeper_ready()
@@ -202,12 +245,15 @@ class Arbiter:
         self._link.buried(slot, policy.blame(end, asked=asked))
         self._notices.tell(ChildDied(slot.spec.role, slot.index, gone.pid, str(end), verdict.reason, verdict.counted))
         self._feed(slot, exited, now)
+        if self._zygote is not None and slot is self._zygote.slot:
+            self._zygote.died()
         if asked:
             self._result.stopped(slot, gone, end)
         elif exited.fatal:
             self._give_up(self._result.first_boot_failed(slot, end))
-        elif slot.is_worker:
-            self._board.supervisor.count_restart(verdict.reason)
+        elif slot.is_worker or slot.spec.is_zygote:
+            if slot.is_worker:
+                self._board.supervisor.count_restart(verdict.reason)
             if self._guard.died(verdict, now):
                 self._show_state()
                 self._notices.tell(Degraded(self._guard.deaths(now), self._settings.brake_window_s))
@@ -236,10 +282,28 @@ class Arbiter:
                     self._stop(Level(min(self._stopping.level + 1, Level.KILL)))
                 case Command.CANCEL:
                     self._stop(max(self._stopping.level, Level.CANCEL))
+                case Command.QUIET | Command.RESUME:
+                    self._set_quiet(command is Command.QUIET)
                 case Command.REAP:
                     self._watch.reap()
                 case Command.IGNORE:
                     _log.warning("signal ignored", extra={"signal": number.name})
+
+    def _set_quiet(self, quiet: bool) -> None:
+        """Have all workers stop taking, or take again. Once the tree is leaving nobody takes anyway."""
+        if self._stopping.level or quiet is self._quiet:
+            return
+        self._quiet = quiet
+        self._show_state()
+        self._notices.tell(Quieted() if quiet else Resumed())
+        for slot in self._workers:
+            self._hush(slot)
+
+    def _hush(self, slot: ManagedSlot) -> None:
+        """Tell one worker, as soon as it can hear it."""
+        if slot.is_worker and slot.state is State.READY and slot.quiet is not self._quiet:
+            slot.quiet = self._quiet
+            slot.send_signal(signal.SIGTSTP if self._quiet else signal.SIGCONT)
 
     def _stop(self, level: Level) -> None:
         """Begin to stop, or make it more urgent for the stage that is leaving."""
@@ -258,6 +322,8 @@ class Arbiter:
             state = SupervisorState.DRAINING
         elif self._guard.engaged:
             state = SupervisorState.DEGRADED
+        elif self._quiet:
+            state = SupervisorState.QUIET
         else:
             state = SupervisorState.RUNNING if self._complete else SupervisorState.BOOT
         self._board.supervisor.set_state(state)

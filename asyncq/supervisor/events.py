@@ -65,6 +65,16 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class Quieted:
+    """No worker takes messages any more; what runs goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Workers take messages again."""
+
+
+@dataclass(frozen=True, slots=True)
 class GaveUp:
     """The supervisor stops by itself: a first boot that another try cannot cure, or a crash loop. Told once.
 
@@ -79,4 +89,4 @@ class GaveUp:
     sentence: str
 
 
-Event = ChildReady | ChildDied | AllReady | Draining | Degraded | Recovered | GaveUp
+Event = ChildReady | ChildDied | AllReady | Draining | Degraded | Recovered | Quieted | Resumed | GaveUp

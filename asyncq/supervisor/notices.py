@@ -20,7 +20,9 @@ from asyncq.supervisor.events import (
     Draining,
     Event,
     GaveUp,
+    Quieted,
     Recovered,
+    Resumed,
 )
 from asyncq.supervisor.notify import Notifier
 
@@ -32,6 +34,8 @@ _LINES: Final[Mapping[type, tuple[int, str]]] = {
     Draining: (logging.INFO, "draining"),
     Degraded: (logging.ERROR, "crash loop suspected"),
     Recovered: (logging.INFO, "recovered"),
+    Quieted: (logging.INFO, "quiet"),
+    Resumed: (logging.INFO, "resumed"),
     GaveUp: (logging.ERROR, "gave up"),
 }
 

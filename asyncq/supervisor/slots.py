@@ -38,6 +38,7 @@ class ManagedSlot:
         channel: Our end while there is a process.
         pidfd: Readable when the process has ended; -1 where the system has none.
         last_words: The failure that the newest child of this slot told about; empty when it told of none.
+        quiet: It was told not to take messages.
         writing: The selector also watches for room to write.
     """
 
@@ -51,6 +52,7 @@ class ManagedSlot:
         self.channel: Channel | None = None
         self.pidfd = -1
         self.last_words = ""
+        self.quiet = False
         self.writing = False
 
     @property

@@ -176,7 +176,7 @@ def test_child_has_only_its_own_things_when_it_starts() -> None:
             "SIGHUP": ignored,
             "SIGINT": ignored,
             "SIGCHLD": default,
-            "SIGUSR1": default,
+            "SIGTSTP": ignored,
         }
 
 

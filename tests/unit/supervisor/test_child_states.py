@@ -44,6 +44,7 @@ LATE = Child(state=State.STARTING, pid=7, since_mono=NOW, due_mono=NOW + 2, over
 READY = Child(state=State.READY, pid=7, since_mono=NOW, was_ready=True)
 HUNG = Child(state=State.READY, pid=7, since_mono=NOW, due_mono=NOW + 2, was_ready=True, put_down=True)
 UNBORN = Child(state=State.DRAINING, level=Level.CANCEL, since_mono=NOW, due_mono=NOW + 3)
+UNBORN_KILLED = replace(UNBORN, level=Level.KILL, due_mono=NOW + 8, overdue=True)
 FATAL = Child(state=State.FATAL)
 
 
@@ -91,7 +92,7 @@ TABLE: list[tuple[str, Child, Event, float, Child, Action | None]] = [
     ("leave, not forked yet", FORKING, Leave(Level.CANCEL), NOW, UNBORN, None),
     ("forked, but not wanted any more", UNBORN, Spawned(7), NOW, replace(UNBORN, pid=7), QUIT),
     ("never forked, not wanted any more", UNBORN, SpawnFailed(1, 0.0), NOW, EMPTY, None),
-    ("late, not forked yet", UNBORN, Tick(False), NOW + 3, replace(UNBORN, level=Level.KILL, due_mono=NOW + 8, overdue=True), None),
+    ("late, not forked yet", UNBORN, Tick(False), NOW + 3, UNBORN_KILLED, None),
     ("forked twice", STARTING, Spawned(8), NOW, STARTING, None),
     ("died", READY, Exited(1, 0.5), NOW, Child(state=State.BACKOFF, due_mono=NOW + 0.5, failures=1), None),
     ("died hopeless", STARTING, Exited(1, 0.5, fatal=True), NOW, Child(state=State.FATAL, failures=1), None),
