@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # Why workers were restarted, in the order of their cells.
-RESTART_REASONS: Final = ("crash", "killed", "boot", "external")
+RESTART_REASONS: Final = ("crash", "killed", "boot", "external", "hang", "oom")
 
 _BEAT, _STATE, _WANTED, _COMPLETE = range(4)
 _RESTARTS: Final = 16

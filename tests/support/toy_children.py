@@ -62,6 +62,7 @@ def worker(ctx: ChildContext) -> int:
     if args.get("list_fds"):
         info["fds"] = sorted(_open_fds())
         info["pgid"], info["channel"] = os.getpgid(0), ctx.channel.fileno()
+        info["box"] = ctx.box_fd
         info["dispositions"] = {
             name: str(signal.getsignal(signal.Signals[name])) for name in ("SIGHUP", "SIGINT", "SIGCHLD", "SIGTSTP")
         }

@@ -44,7 +44,7 @@ def test_worker_is_the_arbiters_child_and_has_only_its_own_things() -> None:
         assert {info["preloaded_by"] for info in infos} == {zygote_of(tree)}
         assert {info["ppid"] for info in infos} == {tree.process.pid}
         assert sorted(info["pgid"] for info in infos) == sorted(pids)
-        assert [info["fds"] for info in infos] == [sorted({0, 1, 2, info["channel"]}) for info in infos]
+        assert [info["fds"] for info in infos] == [sorted({0, 1, 2, info["channel"], info["box"]}) for info in infos]
         assert [info["blocked"] for info in infos] == [[], []]
         assert len({info["drawn"] for info in infos}) == 2, "two workers draw the same random numbers"
         ignored = str(signal.SIG_IGN)
