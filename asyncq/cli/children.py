@@ -25,6 +25,7 @@ from asyncq.admin.server import serve
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.embedded import exec_server, wait_ready
 from asyncq.broker.inspector import RedisInspector
+from asyncq.broker.rehearsal import rehearse
 from asyncq.cli import rooms
 from asyncq.cli.durability import say_durability
 from asyncq.cli.fleet import fleet_view, queues_in
@@ -50,6 +51,7 @@ def run_zygote(context: ChildContext) -> int:
 
 def preload(args: ChildArgs) -> rooms.Work:
     """What every worker needs before it has an event loop: the app and the libraries, imported."""
+    rehearse(ConnectionSettings(args.redis_url))
     return rooms.load_work(args.app, args.loaded.folder, args.settings, args.redis_url)
 
 
