@@ -5,6 +5,7 @@ Called in the child of a supervisor and by `asyncq worker`. The only module of t
     SIGTERM   drain: finish what runs, then exit
     SIGQUIT   cancel: hand back what runs, then exit
     SIGINT    first as SIGTERM, then as SIGQUIT (only without a supervisor, which keeps Ctrl-C from its children)
+    SIGUSR2   write down what runs, see `worker.dump`
 """
 
 from __future__ import annotations
@@ -15,13 +16,19 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 import uvloop
 
+from asyncq.core.doors import Slot
 from asyncq.core.errors import EXIT_HANDED_BACK, EXIT_OK
+from asyncq.core.nulls import NullSlot
+from asyncq.worker import dump
 from asyncq.worker.worker import Worker
 
 log = logging.getLogger("asyncq.worker")
+
+STANDARD_ERROR_FD: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,8 @@ def run(
     on_ready: Callable[[], None] = lambda: None,
     parent_fd: int | None = None,
     deadlines: Deadlines | None = None,
+    box_fd: int = STANDARD_ERROR_FD,
+    slot: Slot | None = None,
 ) -> int:
     """Run one worker until a signal ends it.
 
@@ -66,10 +75,17 @@ def run(
         on_ready: Called when the consumers are about to start. Does not need Redis.
         parent_fd: A channel whose end of file means that the supervisor is gone.
         deadlines: See Deadlines.
+        box_fd: Where dumps go, see `worker.dump`.
+        slot: Is told what runs when a dump is asked for.
 
     Returns: an exit code: 0 drained, 75 when work was handed back.
     """
-    return uvloop.run(_live(build, on_ready, parent_fd, deadlines))
+
+    async def live() -> int:
+        dump.install(box_fd, slot or NullSlot())
+        return await _live(build, on_ready, parent_fd, deadlines)
+
+    return uvloop.run(live())
 
 
 async def _live(
