@@ -55,7 +55,7 @@ def test_an_app_whose_workers_die_soon_is_given_up_after_a_bounded_number_of_sta
 ) -> None:
     env = {**IN_PATH, "DOOMED": doomed}
     fleet = start("--procs", "2", *flags, tasks=DOOMED, program="tests.support.impatient", env=env)
-    wait_until(lambda: fleet.events("crash loop suspected"), 20, "the brake")
+    wait_until(lambda: fleet.events("crash loop suspected") or fleet.process.poll() is not None, 20, "the brake")
     unready = wait_until(lambda: fleet.get("/readyz")[0] == 503, what="not ready")
     code = fleet.process.wait(20)
     fleet.end()
