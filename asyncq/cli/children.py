@@ -34,24 +34,41 @@ from asyncq.core.contact import Contact
 from asyncq.core.errors import EXIT_OK
 from asyncq.maintenance.keeper import Keeper, Maintenance
 from asyncq.metrics.recorder import Recorder
-from asyncq.supervisor.spawn import ChildContext
+from asyncq.supervisor import zygote
+from asyncq.supervisor.newborn import ChildContext
 from asyncq.worker import main as worker_main
 
 EMBEDDED_BOOT_S = 10.0
 
 
+def run_zygote(context: ChildContext) -> int:
+    """The process that imports the app once and forks the workers."""
+    household: zygote.Household = context.args
+    _configure(household.spec.args, "zygote")
+    return zygote.run_zygote(context)
+
+
+def preload(args: ChildArgs) -> rooms.Work:
+    """What every worker needs before it has an event loop: the app and the libraries, imported."""
+    return rooms.load_work(args.app, args.loaded.folder, args.settings, args.redis_url)
+
+
 def run_worker(context: ChildContext) -> int:
     """A worker process."""
     args = _begin(context, f"worker[{context.index}]")
-    work = rooms.load_work(args.app, args.loaded.folder, args.settings, args.redis_url)
-    context.page.set_queues(work.queues)
+    work: rooms.Work | None = context.prepared
+    if work is None:  # there is no zygote
+        work = preload(args)
+        gc.collect()
+        gc.freeze()  # what was imported stays for good: the collector need not look at it again
+    assert work is not None
+    queues = list(work.queues)
+    context.page.set_queues(queues)
     recorder = Recorder(args.segment.region(context.page.index), work.registry)
-    gc.collect()
-    gc.freeze()  # what was imported stays for good: the collector need not look at it again
     _await_embedded(args)
     return worker_main.run(
         lambda: rooms.worker_life(args.settings, args.redis_url, work, slot=context.page, observer=recorder),
-        on_ready=lambda: context.channel.send({"type": "ready", "queues": list(work.queues)}),
+        on_ready=lambda: context.channel.send({"type": "ready", "queues": queues}),
         parent_fd=context.channel.fileno(),
     )
 
@@ -125,9 +142,13 @@ def run_redis(context: ChildContext) -> int:
 
 def _begin(context: ChildContext, name: str) -> ChildArgs:
     args: ChildArgs = context.args
+    _configure(args, name)
+    return args
+
+
+def _configure(args: ChildArgs, name: str) -> None:
     faulthandler.enable()
     logs.configure(name, args.settings.log_level, args.settings.log_format)
-    return args
 
 
 def _await_embedded(args: ChildArgs) -> None:
