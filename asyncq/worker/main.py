@@ -4,6 +4,8 @@ Called in the child of a supervisor and by `asyncq worker`. The only module of t
 
     SIGTERM   drain: finish what runs, then exit
     SIGQUIT   cancel: hand back what runs, then exit
+    SIGTSTP   quiet: take nothing more, go on with what runs, stay
+    SIGCONT   resume: take again
     SIGINT    first as SIGTERM, then as SIGQUIT (only without a supervisor, which keeps Ctrl-C from its children)
 
 In order: start hooks, ready, work, drain, stop hooks. A signal that comes while start hooks run cancels them.
@@ -68,6 +70,7 @@ def run(
     deadlines: Deadlines | None = None,
     hooks: Hooks | None = None,
     crash: Crash | None = None,
+    quiet: bool = False,
 ) -> int:
     """Run one worker until a signal ends it.
 
@@ -78,26 +81,29 @@ def run(
         deadlines: See Deadlines.
         hooks: Of the app; its start, stop and crash hooks are called.
         crash: Of the process whose place this one takes: the crash hooks hear of it.
+        quiet: Take nothing before SIGCONT.
 
     Returns: an exit code: 0 drained, 75 when work was handed back.
 
     Raises:
         HookError: a start hook failed; nothing was taken.
     """
-    return uvloop.run(_live(build, on_ready, parent_fd, deadlines, hooks or Hooks(), crash))
+
+    def make() -> tuple[Life, _Signals]:
+        life = build()
+        signals = _Signals(life.worker, deadlines)
+        signals.listen(parent_fd)
+        if quiet:
+            signals.quiet()
+        return life, signals
+
+    return uvloop.run(_live(make, on_ready, hooks or Hooks(), crash))
 
 
 async def _live(
-    build: Callable[[], Life],
-    on_ready: Callable[[], None],
-    parent_fd: int | None,
-    deadlines: Deadlines | None,
-    hooks: Hooks,
-    crash: Crash | None,
+    make: Callable[[], tuple[Life, _Signals]], on_ready: Callable[[], None], hooks: Hooks, crash: Crash | None
 ) -> int:
-    life = build()
-    signals = _Signals(life.worker, deadlines)
-    signals.listen(parent_fd)
+    life, signals = make()
     try:
         if not await _start(hooks, signals):
             return EXIT_OK
@@ -167,8 +173,19 @@ class _Signals:
         self._loop.add_signal_handler(signal.SIGTERM, self._drain)
         self._loop.add_signal_handler(signal.SIGINT, self._drain)
         self._loop.add_signal_handler(signal.SIGQUIT, self._cancel)
+        self._loop.add_signal_handler(signal.SIGTSTP, self.quiet)
+        self._loop.add_signal_handler(signal.SIGCONT, self._resume)
         if parent_fd is not None:
             self._loop.add_reader(parent_fd, self._parent_gone, parent_fd)
+
+    def quiet(self) -> None:
+        """As by SIGTSTP."""
+        if self._worker.quiet():
+            log.info("quiet: takes nothing until SIGCONT")
+
+    def _resume(self) -> None:
+        if self._worker.resume():
+            log.info("takes again")
 
     def _drain(self) -> None:
         if self.came:

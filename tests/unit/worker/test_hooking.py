@@ -6,54 +6,17 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
 from asyncq.core.errors import HookError
-from asyncq.core.hooks import Crash, Hooks
-from asyncq.worker import hooking, main
-from tests.support.memory_broker import MemoryBroker
-from tests.support.states import until
-from tests.unit.worker.bench import Bench, message
+from asyncq.core.hooks import Crash
+from asyncq.worker import hooking
+from tests.unit.worker.bench import message
+from tests.unit.worker.life import Process
 
 CRASH = Crash(index=1, pid=77, cause="killed by SIGKILL", reason="killed")
 ENDINGS = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
-
-
-class Process:
-    """One life of `worker.main` in this process, and what happened in it, in order."""
-
-    def __init__(self, *raws: bytes) -> None:
-        self.hooks, self.did = Hooks(), list[str]()
-        self._raws, self._calls = raws, list[Callable[[], object]]()
-        self.broker = MemoryBroker()
-        self.bench: Bench | None = None
-
-    def run(self, crash: Crash | None = None, ends_when: Callable[[], bool] = lambda: True) -> int:
-        """Drained as soon as it is ready and `ends_when` is true."""
-
-        def build() -> main.Life:
-            self.broker.queues["q"].push(*self._raws)
-            self.bench = Bench(self.broker)
-            self.bench.registry.task("did")(self._run)
-            return main.Life(worker=self.bench.worker, service=None, close=self._close)
-
-        def on_ready() -> None:
-            self.did.append("ready")
-            self._calls.append(asyncio.ensure_future(self._end(ends_when)).cancel)
-
-        return main.run(build, on_ready=on_ready, hooks=self.hooks, crash=crash)
-
-    async def _run(self, payload: str) -> None:
-        self.did.append(payload)
-
-    async def _end(self, ends_when: Callable[[], bool]) -> None:
-        await until(ends_when)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    async def _close(self) -> None:
-        self.did.append("closed")
 
 
 def failures(caplog: pytest.LogCaptureFixture) -> list[str]:
