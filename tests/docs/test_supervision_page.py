@@ -105,7 +105,7 @@ TEXTS = {"notify_socket"}
 
 
 def test_every_flag_that_is_named_exists() -> None:
-    named = {flag for flag in re.findall(r"`(--[a-z-]+)", PAGE)}
+    named = set(re.findall(r"`(--[a-z-]+)", PAGE))
     known = {spelling for setting in CATALOGUE for spelling in setting.spellings}
 
     assert named - known == set()
@@ -113,7 +113,7 @@ def test_every_flag_that_is_named_exists() -> None:
 
 def test_every_log_line_that_is_named_is_written() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "supervisor").glob("*.py"))
-    named = ["child died", "child hangs", "crash loop suspected", "fork is not safe"]
+    named = ["child died", "event loop blocked", "crash loop suspected", "fork is not safe"]
 
     assert [] == [name for name in named if f"`{name}`" not in PAGE or f'"{name}"' not in source]
 

@@ -57,8 +57,7 @@ class Fleet:
         redis_url: Where Redis answers; None: it has to find one by itself.
         flags: Of the command.
         tasks: Source of the app.
-        command: Of `python -m program`.
-        program: Module that is run.
+        command: Of `python -m asyncq`.
         wrapper: Stands before the whole command, for example ("unshare", "--pid").
         env: Beside the environment of ours.
     """
@@ -70,7 +69,6 @@ class Fleet:
         *flags: str,
         tasks: str = TASKS,
         command: str = "supervise",
-        program: str = "asyncq",
         wrapper: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -82,7 +80,7 @@ class Fleet:
         if redis_url is not None:
             environ["ASYNCQ_REDIS_URL"] = redis_url
         port = ["--metrics-port", "0"] if command == "supervise" else []
-        arguments = [*wrapper, sys.executable, "-m", program, command, *port, "--log-format", "json", *flags]
+        arguments = [*wrapper, sys.executable, "-m", "asyncq", command, *port, "--log-format", "json", *flags]
         self.process = subprocess.Popen(arguments, cwd=folder, env=environ, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import redis
 
 from tests.support.fleet import TASKS, Fleet, message
@@ -12,7 +11,6 @@ from tests.support.states import wait_until
 
 Start = Callable[..., Fleet]
 
-NOT_YET = "the supervisor does not notice a hang yet"
 HANGING = (
     TASKS
     + '''
@@ -40,7 +38,6 @@ def said_of(fleet: Fleet, *words: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_YET)
 def test_a_hang_is_put_down_with_its_stack_and_its_neighbours_run_again_once(
     start: Start, raw_redis: redis.Redis
 ) -> None:
@@ -67,7 +64,6 @@ def test_a_hang_is_put_down_with_its_stack_and_its_neighbours_run_again_once(
     assert 0 == fleet.stop()
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_YET)
 def test_a_hang_is_spoken_of_after_two_seconds_and_nobody_is_killed_before_the_watchdogs_time(
     start: Start, raw_redis: redis.Redis
 ) -> None:
@@ -83,7 +79,6 @@ def test_a_hang_is_spoken_of_after_two_seconds_and_nobody_is_killed_before_the_w
     assert [] == fleet.events("child died")
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_YET)
 def test_a_message_that_always_hangs_is_a_dead_letter_in_the_end_and_others_flow(
     start: Start, raw_redis: redis.Redis
 ) -> None:

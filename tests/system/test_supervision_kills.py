@@ -23,7 +23,6 @@ from tests.support.supervised import alive
 
 Start = Callable[..., Fleet]
 
-NOT_YET = "there is no zygote yet"
 NOTICED_S = 0.015  # the bar is 5 ms of a machine that does nothing else; this one runs tests beside it
 READY_S = 0.05
 ELSEWHERE_S = 0.15
@@ -78,7 +77,6 @@ def test_what_a_killed_worker_ran_runs_elsewhere_at_once_and_no_counter_falls(
     assert 0 == fleet.stop()
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_YET)
 def test_a_killed_worker_is_replaced_within_50_ms_by_the_zygote(start: Start, raw_redis: redis.Redis) -> None:
     fleet = start("--procs", "2", "--per-proc", "6").ready()
     kills = [one_kill(fleet, raw_redis, 6 * number) for number in range(5)]
@@ -86,7 +84,6 @@ def test_a_killed_worker_is_replaced_within_50_ms_by_the_zygote(start: Start, ra
     assert statistics.median(ready_s for _, ready_s, _ in kills) <= READY_S
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_YET)
 def test_workers_are_children_of_the_supervisor_and_not_of_the_zygote(start: Start) -> None:
     fleet = start("--procs", "2").ready()
     (zygote,) = fleet.pids("zygote")
@@ -100,7 +97,7 @@ def test_workers_are_children_of_the_supervisor_and_not_of_the_zygote(start: Sta
     assert [] == proc.descendants(zygote)
 
 
-@pytest.mark.parametrize("flags", [(), pytest.param(("--no-preload",), marks=pytest.mark.xfail(reason=NOT_YET))])
+@pytest.mark.parametrize("flags", [(), ("--no-preload",)])
 def test_nobody_of_the_tree_is_alive_2_s_after_the_supervisor_was_killed(
     start: Start, raw_redis: redis.Redis, flags: tuple[str, ...]
 ) -> None:
@@ -145,9 +142,7 @@ class Knocking:
             self.accepted += 1
 
 
-@pytest.mark.parametrize(
-    "role", [pytest.param("zygote", marks=pytest.mark.xfail(strict=True, reason=NOT_YET)), "keeper", "admin"]
-)
+@pytest.mark.parametrize("role", ["zygote", "keeper", "admin"])
 def test_a_killed_helper_is_reborn_while_the_workers_and_the_port_feel_nothing(
     start: Start, raw_redis: redis.Redis, role: str
 ) -> None:
@@ -170,7 +165,6 @@ def test_a_killed_helper_is_reborn_while_the_workers_and_the_port_feel_nothing(
     assert 0 == fleet.stop()
 
 
-@pytest.mark.xfail(strict=True, reason=NOT_YET)
 def test_workers_that_die_with_the_zygote_are_forked_by_its_successor(start: Start, raw_redis: redis.Redis) -> None:
     fleet = start("--procs", "2").ready()
     dead = [*fleet.pids("zygote"), *fleet.pids("worker")]

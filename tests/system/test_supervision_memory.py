@@ -3,8 +3,6 @@
 import statistics
 from collections.abc import Callable
 
-import pytest
-
 from tests.chaos.fleets import ROOT
 from tests.support import proc
 from tests.support.fleet import Fleet
@@ -17,7 +15,6 @@ APP = "from examples.signup import tasks\n"
 IN_PATH = {"PYTHONPATH": str(ROOT)}
 
 
-@pytest.mark.xfail(strict=True, reason="there is no zygote yet")
 def test_eight_idle_workers_have_at_most_10_mib_of_their_own_each(start: Start) -> None:
     fleet = start("--procs", "8", tasks=APP, env=IN_PATH).ready()
     workers = fleet.pids("worker")
@@ -29,7 +26,6 @@ def test_eight_idle_workers_have_at_most_10_mib_of_their_own_each(start: Start) 
     assert 0 == fleet.stop()
 
 
-@pytest.mark.xfail(strict=True, reason="there is no zygote yet")
 def test_the_supervisor_itself_never_imports_the_app(start: Start) -> None:
     fleet = start("--procs", "1", tasks=APP, env=IN_PATH).ready()
     (zygote,) = fleet.pids("zygote")

@@ -15,11 +15,9 @@ from tests.support.states import wait_until
 
 Start = Callable[..., Fleet]
 
-NOT_YET = "there is no zygote yet"
-NO_QUIET = "SIGTSTP and SIGCONT mean nothing yet"
 TERM, INT, QUIT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
 TSTP, CONT, STOP = signal.SIGTSTP, signal.SIGCONT, signal.SIGSTOP
-WAYS = [(), pytest.param(("--no-preload",), marks=pytest.mark.xfail(strict=True, reason=NOT_YET))]
+WAYS = [(), ("--no-preload",)]
 SLOW_TO_IMPORT = "import time\ntime.sleep(0.5)  # sleeps: a large app\n" + TASKS
 QUICK = ("--drain-timeout", "2", "--cancel-timeout", "1")
 
@@ -96,7 +94,6 @@ def test_a_boot_is_broken_off(start: Start, number: int, moment: str, flags: lis
 
 
 class TestQuiet:
-    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
     def test_tstp_takes_nothing_more_and_cont_goes_on(self, start: Start, raw_redis: redis.Redis) -> None:
         fleet = start("--procs", "2").ready()
         workers = fleet.pids("worker")
@@ -119,7 +116,6 @@ class TestQuiet:
     def resting(client: redis.Redis) -> bool:
         return not any(client.hlen(key) for key in client.keys("asyncq:*:inflight:*"))
 
-    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
     def test_a_worker_born_while_it_is_quiet_is_quiet(self, start: Start, raw_redis: redis.Redis) -> None:
         fleet = start("--procs", "2").ready()
         fleet.process.send_signal(TSTP)
@@ -134,7 +130,6 @@ class TestQuiet:
         fleet.process.send_signal(CONT)
         wait_until(lambda: len(fleet.ran("note")) == 10, what="it goes on")
 
-    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
     def test_a_quiet_tree_drains(self, start: Start, raw_redis: redis.Redis) -> None:
         fleet = start("--procs", "2").ready()
         fleet.process.send_signal(TSTP)
@@ -145,7 +140,6 @@ class TestQuiet:
         assert 1 == raw_redis.llen("task_queue")
         assert [] == fleet.ran("note")
 
-    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
     def test_one_worker_can_be_quiet_by_itself(self, start: Start, raw_redis: redis.Redis) -> None:
         fleet = start("--procs", "2", "--per-proc", "2").ready()
         quiet, other = fleet.pids("worker")
@@ -161,7 +155,6 @@ class TestQuiet:
         assert 0 == fleet.stop()
 
 
-@pytest.mark.xfail(strict=True, reason="SIGUSR2 means nothing yet")
 def test_usr2_writes_down_what_every_worker_does(start: Start, raw_redis: redis.Redis) -> None:
     fleet = start("--procs", "2", "--per-proc", "2").ready()
     workers = fleet.pids("worker")
