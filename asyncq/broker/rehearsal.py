@@ -6,7 +6,6 @@ Called by the roof in the zygote. Opens no connection and makes no event loop.
 from __future__ import annotations
 
 import codecs
-import importlib
 
 from asyncq.broker.connection import ConnectionSettings, async_connection
 from asyncq.broker.redis_broker import host_id
@@ -14,8 +13,6 @@ from asyncq.broker.scripts import NAMES, script
 
 # Encodings that the first connection looks up (host names, CLIENT SETINFO).
 _ENCODINGS = ("ascii", "idna", "utf-8")
-# Imported by the standard library only when they are needed.
-_LATE = ("importlib.readers", "importlib.resources.readers")
 
 
 def rehearse(settings: ConnectionSettings) -> None:
@@ -24,7 +21,5 @@ def rehearse(settings: ConnectionSettings) -> None:
         script(name)
     for encoding in _ENCODINGS:
         codecs.lookup(encoding)
-    for module in _LATE:
-        importlib.import_module(module)
     host_id()
     async_connection(settings, "rehearsal")

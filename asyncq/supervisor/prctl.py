@@ -6,6 +6,7 @@ Called by the arbiter and, after a fork, by its children. Linux only; elsewhere 
 from __future__ import annotations
 
 import ctypes
+import functools
 import signal
 from typing import Any, Final
 
@@ -13,12 +14,9 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
-def _find() -> Any:
-    """Loaded before any fork, so that a child does not pay for it."""
-    return getattr(ctypes.CDLL(None), "prctl", None)
-
-
-_prctl: Final = _find()
+def load() -> None:
+    """Look the function up now, so that a child does not pay for it after its fork."""
+    _prctl()
 
 
 def die_with_parent() -> bool:
@@ -27,9 +25,19 @@ def die_with_parent() -> bool:
     The kernel means the parent's thread that forked, and forgets it at the next fork: call it in the very process that
     is to die, once its parent is the one to die with, and look afterwards whether that parent is still there.
     """
-    return _prctl is not None and _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) == 0
+    return _asked(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def adopt_grandchildren() -> bool:
     """Become the parent of every descendant whose own parent ends; False where that cannot be had."""
-    return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    return _asked(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _asked(what: int, argument: int) -> bool:
+    prctl = _prctl()
+    return prctl is not None and prctl(what, argument, 0, 0, 0) == 0
+
+
+@functools.cache
+def _prctl() -> Any:
+    return getattr(ctypes.CDLL(None), "prctl", None)

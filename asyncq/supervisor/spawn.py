@@ -15,6 +15,7 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, Protocol
 
+from asyncq.supervisor import prctl
 from asyncq.supervisor.channel import Channel, channel_pair
 from asyncq.supervisor.newborn import Order, flush_streams, live
 
@@ -39,6 +40,7 @@ class ForkSpawner:
 
     def __init__(self) -> None:
         self._arbiter_pid = os.getpid()
+        prctl.load()
 
     def spawn(self, order: Order) -> tuple[int, Channel]:
         """See Spawner."""
