@@ -233,7 +233,7 @@ def _live_adopted(
     os.setpgid(0, 0)
     deadline = time.monotonic() + ADOPTION_S
     while os.getppid() != arbiter_pid:  # the process between us and the zygote is about to end
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or _hung_up(channel):
             return EXIT_INTERNAL
         time.sleep(_LOOK_S)
     die_with_parent()
@@ -243,6 +243,13 @@ def _live_adopted(
     cut_loose((channel.fileno(), order.box_fd, order.captured_fd, *order.spec.keep_fds), ours)
     gc.enable()
     return _begin(order, channel, mask, prepared) if _may_go(channel) else EXIT_OK
+
+
+def _hung_up(channel: Channel) -> bool:
+    """The arbiter is gone, or does not want this child any more."""
+    end = select.poll()
+    end.register(channel, 0)  # POLLHUP is told unasked
+    return bool(end.poll(0))
 
 
 def _may_go(channel: Channel) -> bool:

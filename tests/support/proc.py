@@ -20,6 +20,18 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def at_home_in(folder: Path) -> list[int]:
+    """Pids of all living processes whose current folder that is, whoever their parent is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(path / "cwd") == str(folder):  # a zombie has none
+                found.append(int(path.name))
+        except OSError:  # it has ended, or is not ours
+            continue
+    return found
+
+
 def private_mib(pid: int) -> float:
     """Memory that this process shares with nobody."""
     kib = dict(_KIB.findall(Path(f"/proc/{pid}/smaps_rollup").read_text()))
