@@ -1,9 +1,9 @@
 """What the supervisor promises, measured from outside: deaths, memory, and what a thousand kills leave behind. Linux.
 
-`kills`: a random worker is killed under load. How long until the parent has written down the death, until the
-replacement is ready, and until each message that it ran is started elsewhere. `memory`: idle workers of the example's
-app. `soak`: descriptors and memory of those who stay while their workers are killed. Workers forked by a zygote and
-workers that import by themselves (`--no-preload`) take turns.
+`kills`: a random worker is killed under load. How long until the kernel says that it is gone, until the parent has
+written that down, until the replacement is ready, and until each message that it ran is started elsewhere. `memory`:
+idle workers of the example's app. `soak`: descriptors and memory of those who stay while their workers are killed.
+Workers forked by a zygote and workers that import by themselves (`--no-preload`) take turns.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import select
 import signal
 import statistics
 import tempfile
@@ -103,6 +104,7 @@ def kills(plan: Plan) -> None:
     rows = []
     for way, each in found.items():
         figures = {
+            "gone_ms": [one["gone_ms"] for one in each],
             "noticed_ms": [one["noticed_ms"] for one in each],
             "ready_ms": [one["ready_ms"] for one in each],
             "elsewhere_ms": [ms for one in each for ms in one["elsewhere_ms"]],
@@ -122,18 +124,31 @@ def _kill(tree: Tree, load: Load, pages: Counters, rng: random.Random) -> Row:
     until = time.monotonic() + rng.uniform(0.05, 0.25)
     waited(lambda: time.monotonic() >= until, "a random moment", meanwhile=load.top_up)
     victim, index = rng.choice(sorted(tree.living("worker").items()))
-    at = time.time()
-    os.kill(victim, signal.SIGKILL)
+    at, gone = _killed(victim)
     died = waited(lambda: tree.of("child died", pid=victim), "the death is noticed")[0]
     mine = tree.held_by(victim)
     ready = waited(lambda: _ready_after(tree, died, index), "the replacement is ready")
     waited(lambda: _elsewhere(tree, mine, at, victim), "its messages run elsewhere", meanwhile=load.top_up)
     return {
+        "gone_ms": (gone - at) * 1000,
         "noticed_ms": (died["ts"] - at) * 1000,
         "ready_ms": (ready["ts"] - at) * 1000,
         "elsewhere_ms": [(moment - at) * 1000 for moment in _elsewhere(tree, mine, at, victim) or ()],
         "counters_fell": pages.fell(),
     }
+
+
+def _killed(victim: int) -> tuple[float, float]:
+    """When it was killed, and when the kernel said that it had ended: what it had mapped is given back in between."""
+    end = os.pidfd_open(victim)
+    waiting = select.poll()
+    waiting.register(end, select.POLLIN)
+    at = time.time()
+    os.kill(victim, signal.SIGKILL)
+    waiting.poll()
+    gone = time.time()
+    os.close(end)
+    return at, gone
 
 
 def _all_at_work(tree: Tree) -> bool:
