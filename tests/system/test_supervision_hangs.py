@@ -45,7 +45,7 @@ def test_a_hang_is_put_down_with_its_stack_and_its_neighbours_run_again_once(
     workers = fleet.pids("worker")
     raw_redis.rpush("task_queue", message("spin", 0, hangs=1, first=0.5))
     (hanging,) = wait_until(lambda: fleet.ran("spin"))
-    raw_redis.rpush("task_queue", *(message("hold", n, sleep=8) for n in range(7)))
+    raw_redis.rpush("task_queue", *(message("hold", n, sleep=3) for n in range(7)))
     wait_until(lambda: len(fleet.ran("hold")) == 7, what="both are full of work")
     neighbours = {row["n"] for row in fleet.ran("hold") if row["pid"] == hanging["pid"]}
     wait_until(lambda: fleet.ran("spun"), 20, "it is put down, and the message runs again")
@@ -97,7 +97,7 @@ def test_a_message_that_always_hangs_is_a_dead_letter_in_the_end_and_others_flow
 
 def test_a_handler_that_waits_for_long_is_no_hang(start: Start, raw_redis: redis.Redis) -> None:
     fleet = start("--procs", "1", "--watchdog", "1", tasks=HANGING).ready()
-    raw_redis.rpush("task_queue", message("note", 0, sleep=5))
+    raw_redis.rpush("task_queue", message("note", 0, sleep=3))
     wait_until(lambda: fleet.ran("note"), 20)
 
     assert [] == fleet.events("child died")

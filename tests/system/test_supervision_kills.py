@@ -149,7 +149,7 @@ def test_a_killed_helper_is_reborn_while_the_workers_and_the_port_feel_nothing(
 ) -> None:
     fleet = start("--procs", "2").ready()
     workers, knocking = fleet.pids("worker"), Knocking(fleet)
-    push(raw_redis, 0, 10, 3)
+    push(raw_redis, 0, 10, 1.5)
     wait_until(lambda: len(fleet.ran("hold")) == 10)
     (victim,) = fleet.pids(role)
     os.kill(victim, signal.SIGKILL)

@@ -16,7 +16,6 @@ from tests.support.states import wait_until
 
 Start = Callable[..., Fleet]
 
-WAYS = [(), ("--no-preload",)]
 
 # The clock begins in the process that runs the tasks: forked from the one that imported this, or that one itself.
 DOOMED = """
@@ -66,17 +65,18 @@ def test_an_app_whose_workers_die_soon_is_given_up_after_a_bounded_number_of_sta
 
 
 @pytest.mark.parametrize(
-    ("app", "said"),
+    ("app", "said", "flags"),
     [
-        ("import no_such_module\n", "No module named 'no_such_module'"),
-        ("from asyncq import task\nx = 1 / 0\n", "ZeroDivisionError: division by zero"),
-        ("def half(:\n", "invalid syntax"),
-        ("raise SystemExit(4)\n", "SystemExit"),
+        ("import no_such_module\n", "No module named 'no_such_module'", ()),
+        ("import no_such_module\n", "No module named 'no_such_module'", ("--no-preload",)),
+        ("from asyncq import task\nx = 1 / 0\n", "ZeroDivisionError: division by zero", ()),
+        ("def half(:\n", "invalid syntax", ()),
+        ("raise SystemExit(4)\n", "SystemExit", ()),
     ],
+    ids=["missing", "missing, without a zygote", "division", "syntax", "exit"],
 )
-@pytest.mark.parametrize("flags", WAYS)
 def test_a_broken_import_is_one_readable_sentence_and_exit_3_within_two_seconds(
-    start: Start, flags: tuple[str, ...], app: str, said: str
+    start: Start, app: str, said: str, flags: tuple[str, ...]
 ) -> None:
     began = time.monotonic()
     fleet = start("--procs", "4", *flags, tasks=app)
