@@ -150,13 +150,17 @@ class Tree:
 
 def descendants(pid: int) -> list[int]:
     """All children and theirs."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # it has ended
+        return []
     found = []
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+    for thread in threads:
         try:
-            children = [int(child) for child in tasks.read_text().split()]
+            children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
         except OSError:  # the thread has ended
             continue
-        for child in children:
+        for child in map(int, children):
             found += [child, *descendants(child)]
     return found
 

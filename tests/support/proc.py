@@ -9,13 +9,17 @@ _KIB = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
 def descendants(pid: int) -> list[int]:
     """Pids of all children and theirs; zombies are among them."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # it has ended
+        return []
     found = []
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+    for thread in threads:
         try:
-            children = [int(child) for child in tasks.read_text().split()]
+            children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
         except OSError:  # the thread has ended
             continue
-        for child in children:
+        for child in map(int, children):
             found += [child, *descendants(child)]
     return found
 
