@@ -27,8 +27,9 @@ if TYPE_CHECKING:
         Retry,
         Snooze,
     )
+    from asyncq.core.hooks import Crash
     from asyncq.core.options import TaskOptions
-    from asyncq.core.registry import Registry, task
+    from asyncq.core.registry import Registry, hooks, task
     from asyncq.core.retry import RetryPolicy
     from asyncq.core.task import Attempt, Task
     from asyncq.simple import TASK_REGISTRY, enqueue_many, enqueue_task, execute_with_retry, start_workers
@@ -42,6 +43,7 @@ __all__ = [
     "BrokerUnavailableError",
     "Client",
     "ConfigurationError",
+    "Crash",
     "Discard",
     "Envelope",
     "Handle",
@@ -58,6 +60,7 @@ __all__ = [
     "enqueue_many",
     "enqueue_task",
     "execute_with_retry",
+    "hooks",
     "start_workers",
     "task",
 ]
@@ -72,6 +75,7 @@ _HOMES = {
     "BrokerUnavailableError": "core.errors",
     "Client": "client.client",
     "ConfigurationError": "core.errors",
+    "Crash": "core.hooks",
     "Discard": "core.errors",
     "Envelope": "core.envelope",
     "Handle": "core.envelope",
@@ -85,6 +89,7 @@ _HOMES = {
     "Task": "core.task",
     "TaskOptions": "core.options",
     "create_task": "core.envelope",
+    "hooks": "core.registry",
     "task": "core.registry",
 }
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import importlib
 import sys
-import sysconfig
-import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from asyncq.core.errors import AppImportError, ConfigurationError
 from asyncq.core.settings import Loaded
+from asyncq.core.where import where
 
 if TYPE_CHECKING:  # brings asyncio: not into a supervisor's parent
     from asyncq.core.registry import Registry
-
-_ROOM = str(Path(__file__).resolve().parents[1])
 
 
 def find_app(loaded: Loaded) -> str | None:
@@ -91,21 +88,5 @@ def _sentence(name: str, folder: Path, error: BaseException) -> str:
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, SyntaxError):
         said = f"SyntaxError: {error.msg}"
-    where = _where(error)
-    return f"cannot import the app {name!r}: {said}" + (f" ({where})" if where else "")
-
-
-def _where(error: BaseException) -> str:
-    """file:line of the innermost frame that is the user's own; "" if there is none."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-
-
-def _is_users(filename: str) -> bool:
-    if filename.startswith("<"):
-        return False
-    paths = sysconfig.get_paths()
-    theirs = {paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"], _ROOM}
-    return not any(filename.startswith(f"{folder}/") for folder in theirs)
+    place = where(error)
+    return f"cannot import the app {name!r}: {said}" + (f" ({place})" if place else "")

@@ -43,15 +43,17 @@ class Work:
 
 
 def load_work(app: str, folder: Path, settings: Settings, redis_url: str) -> Work:
-    """Import the app; its queues are those asked for, else those of its tasks.
+    """Import the app and call its `on_zygote_load` hooks; its queues are those asked for, else those of its tasks.
 
     What the app enqueues by itself goes to the same Redis under the same settings.
 
     Raises:
         AppImportError: the app cannot be imported.
+        HookError: a hook failed.
     """
     home.move(redis_url, settings)
     registry = load_app(app, folder)
+    registry.hooks.load()
     return Work(registry, settings.queues or tuple(registry.queues()))
 
 

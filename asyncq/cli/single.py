@@ -30,6 +30,7 @@ def run_here(loaded: Loaded, app: str, choice: RedisChoice) -> int:
         return worker_main.run(
             lambda: _life(settings, choice, work),
             deadlines=worker_main.Deadlines(drain_s=settings.drain_timeout_s, cancel_s=settings.cancel_timeout_s),
+            hooks=work.registry.hooks,
         )
 
 

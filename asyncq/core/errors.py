@@ -6,6 +6,7 @@ An error writes its own sentence once: what was expected, what came, what to do.
     AsyncqError
     |-- ConfigurationError            a flag or setting is wrong                                  exit 2
     |-- AppImportError                the app module cannot be imported                           exit 3
+    |-- HookError                     a hook of the app failed, so its process did not start      exit 3
     |-- RegistryError                                                                             exit 3
     |   |-- DuplicateTaskError        the same name registered for two handlers
     |   `-- UnknownTaskError          no handler has this name
@@ -52,6 +53,12 @@ class ConfigurationError(AsyncqError):
 
 class AppImportError(AsyncqError):
     """The module that registers the tasks cannot be imported."""
+
+    exit_code = EXIT_APP
+
+
+class HookError(AsyncqError):
+    """A hook of the app failed: what it was to prepare is not there, so no message may be taken."""
 
     exit_code = EXIT_APP
 

@@ -1,4 +1,4 @@
-"""Registry: task name to Task, and the `@task` decorator that fills it.
+"""Registry: task name to Task, the `@task` decorator that fills it, and the hooks of the same app.
 
 Filled when the app module is imported, read by the executor and by commands. Registering has no other effect.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from typing import Any, Final, Protocol, TypeVar, Unpack, overload
 
 from asyncq.core.errors import DuplicateTaskError, UnknownTaskError
+from asyncq.core.hooks import Hooks
 from asyncq.core.options import TaskOptions, TaskOptionsIn, refuse_unknown
 from asyncq.core.task import DEFAULT_QUEUE, Attempt, Handler, Task, check_name, place_of
 
@@ -36,10 +37,14 @@ class Registry(MutableMapping[str, Task[Any, Any]]):
 
     Besides the default one (`asyncq.task` fills it) there may be others: a worker runs the one that `--app
     MODULE:NAME` names, or that `start_workers` is given.
+
+    Attributes:
+        hooks: What its worker processes call when they load, start and stop; `asyncq.hooks` for the default registry.
     """
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task[Any, Any]] = {}
+        self.hooks: Hooks = Hooks()
 
     def task(self, name: str, **options: Unpack[TaskOptionsIn]) -> Decorator:
         """Decorator: register a handler, `async def` or `def`, under `name`.
@@ -102,7 +107,9 @@ class Registry(MutableMapping[str, Task[Any, Any]]):
         return len(self._tasks)
 
 
+hooks: Final = Hooks()
 default_registry: Final = Registry()
+default_registry.hooks = hooks
 
 
 def task(name: str, **options: Unpack[TaskOptionsIn]) -> Decorator:

@@ -195,7 +195,7 @@ class Feeder:
         found = len(taken.raws) + taken.oversized
         if taken.suspects or self._solitude.suspected or alone:
             self._see_suspects(lane, taken, alone, room)
-        if not self._taking:  # the drain began while this was under way
+        if not self._taking:  # somebody stopped it while this was under way
             self._give_back()
         self._rate.note(self.settled, time.perf_counter())
         lane.empty = found < room
@@ -249,12 +249,12 @@ class Feeder:
             self._solitude_timer = None
         if self._taking and solitude.next_mono < math.inf:
             pause_s = max(solitude.next_mono - now_mono, 0.0)
-            self._solitude_timer = self._loop.call_later(pause_s, self._make_room)
+            self._solitude_timer = self._loop.call_later(pause_s, self._look)
 
-    def _make_room(self) -> None:
-        """A busy process begins to make room for a suspect, or gives it up: look at the lanes."""
+    def _look(self) -> None:
+        """A busy process begins to make room for a suspect or gives it up, or takes again: an exchange of each lane."""
         for lane in self.lanes:
-            lane.rang = True  # an exchange each, after which the next moment is known
+            lane.rang = True  # after it, the next moment to make room is known
         self.kick()
 
     def _end_solitude(self) -> None:
@@ -321,10 +321,15 @@ class Feeder:
             log.warning("late settlements refused", extra={"queue": lane.queue, "count": count})
 
     def stop_taking(self) -> None:
-        """Begin the drain: nothing new is taken, what was not started goes back to the head of its queue."""
+        """See Source.stop_taking."""
         self._taking = False
         self._give_back()
         self.kick()
+
+    def resume(self) -> None:
+        """See Source.resume."""
+        self._taking = True
+        self._look()
 
     def give_back(self, lane: Lane) -> None:
         """Nothing more of this lane is started here: what was not goes back, as soon as Redis can be told."""
@@ -344,9 +349,9 @@ class Feeder:
         for lane, token, raw in unstarted:
             self.settle(lane, token, raw, RELEASE)
 
-    async def quiet(self) -> None:
-        """See Source.quiet."""
-        await leaving.quiet(self.lanes)
+    async def hush(self) -> None:
+        """See Source.hush."""
+        await leaving.hush(self.lanes)
 
     async def leave(self) -> int:
         """See Source.leave."""

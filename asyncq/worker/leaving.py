@@ -19,7 +19,7 @@ T = TypeVar("T")
 HUSH_S: Final = 0.5
 
 
-async def quiet(lanes: Sequence[Lane]) -> None:
+async def hush(lanes: Sequence[Lane]) -> None:
     """End the waits on the server; one that cannot be ended within `HUSH_S` is left to `leave`.
 
     Raises:
@@ -57,7 +57,7 @@ async def _leave(lane: Lane, on_left: Callable[[Lane, int], None]) -> int:
                 await lane.registration.exchange(lane.batch, 0, 0)  # first: it must not wait for a wait
                 lane.batch = Batch()
             with contextlib.suppress(BrokerError):  # a wait that goes on makes `withdraw` leave a tombstone
-                await _hush(lane)  # a worker that was cancelled comes here without `quiet`
+                await _hush(lane)  # a worker that was cancelled comes here without `hush`
             returned = await lane.registration.withdraw()
     except RegistrationLostError as error:
         late = error.late

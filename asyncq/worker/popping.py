@@ -2,7 +2,7 @@
 
 The consumer that wakes runs its message; when it comes back, the first one that finds nothing ready takes, with one
 LPOP, what all consumers that wait beside it can run. Only when the queues are empty do they block again.
-What arrives after the drain began goes straight back: every reply is accounted for in one place, `_accept`.
+What arrives when nothing is to be taken any more goes straight back: `_accept` accounts for every reply.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ class Popping:
         self._fetch = asyncio.Lock()
         self._writable = asyncio.Event()
         self._writing: asyncio.Future[int] | None = None
-        self._taking = True
+        self._taking = asyncio.Event()
+        self._taking.set()
         self.grow(consumers)
 
     def grow(self, count: int) -> None:
@@ -118,8 +119,8 @@ class Popping:
     async def next(self, index: int) -> Delivery:
         """See Source.next."""
         while True:
-            if not self._taking:
-                await asyncio.Event().wait()  # until the worker cancels this consumer
+            if not self._taking.is_set():
+                await self._taking.wait()  # in a drain, until the worker cancels this consumer
             if self.ready:
                 return self.ready.popleft()
             try:
@@ -137,9 +138,9 @@ class Popping:
         self._waiting += 1
         try:
             async with self._fetch:
-                if not self.ready and self._taking:
+                if not self.ready and self._taking.is_set():
                     await self._fetch_first()
-                return bool(self.ready) or not self._taking
+                return bool(self.ready) or not self._taking.is_set()
         finally:
             self._waiting -= 1
 
@@ -173,14 +174,14 @@ class Popping:
             self._accept(self._origins[popped[0]], [popped[1]])
 
     def _accept(self, origin: Popped, raws: Sequence[bytes]) -> None:
-        """What came from Redis becomes ready, a dead letter or, in a drain, goes back."""
+        """What came from Redis becomes ready, a dead letter or, when nothing is to be taken, goes back."""
         self.outstanding += len(raws)
         for raw in raws:
             if len(raw) > self._max_message_bytes:
                 self._bury(origin, raw)
             else:
                 self.ready.append((origin, 0, raw))
-        if not self._taking:
+        if not self._taking.is_set():
             self._give_back()
 
     def _bury(self, origin: Popped, raw: bytes) -> None:
@@ -243,14 +244,18 @@ class Popping:
 
     def stop_taking(self) -> None:
         """See Source.stop_taking."""
-        self._taking = False
+        self._taking.clear()
         self._give_back()
 
-    async def quiet(self) -> None:
-        """See Source.quiet. Takes as long as an LPOP under way and, if Redis refuses to end it, a BLPOP: 5 s."""
+    def resume(self) -> None:
+        """See Source.resume."""
+        self._taking.set()
+
+    async def hush(self) -> None:
+        """See Source.hush. Takes as long as an LPOP under way and, if Redis refuses to end it, a BLPOP: 5 s."""
         async with self._fetch:
             pass
-        while any(blocker.blocked for blocker in self._blockers):
+        while not self._taking.is_set() and any(blocker.blocked for blocker in self._blockers):
             try:
                 for blocker in self._blockers:
                     if blocker.blocked:  # asked again and again, because the wake-up may overtake the pop

@@ -53,10 +53,15 @@ class Source(Protocol):
         """Move messages and settlements until cancelled."""
 
     def stop_taking(self) -> None:
-        """Begin the drain: nothing new is taken, what was not started goes back to the head of its queue."""
+        """From now on nothing new is taken, and what was not started goes back to the head of its queue."""
 
-    async def quiet(self) -> None:
+    def resume(self) -> None:
+        """Take again."""
+
+    async def hush(self) -> None:
         """End every wait on the server and see to what it brings, so that nothing that arrives later is lost.
+
+        Gives up when taking is resumed meanwhile.
 
         Raises:
             BrokerError: Redis is away or refuses.

@@ -103,6 +103,9 @@ class Worker:
         self._runnings: list[Running] = []
         self._start_one: Callable[[], asyncio.Task[None]] | None = None
         self._source: Source | None = None
+        self._quiet = False
+        self._services: list[asyncio.Task[None]] = []
+        self._hush_beside: Callable[[], asyncio.Task[None]] | None = None
         self._handed_back_before = 0
         self.complete = True
 
@@ -118,6 +121,27 @@ class Worker:
         self._draining.set()
         if self._source is not None:
             self._source.stop_taking()  # at once: no handler is started any more by what arrives in this moment
+
+    def quiet(self) -> bool:
+        """Take nothing more until `resume`: what was not started goes back, what runs goes on and is settled.
+
+        The process stays registered. Also before `run`. Returns False if that changes nothing: it is quiet already, or
+        drains.
+        """
+        if self._quiet or self._draining.is_set():
+            return False
+        self._quiet = True
+        self._fall_quiet()
+        return True
+
+    def resume(self) -> bool:
+        """Take again. Returns False if that changes nothing: it is not quiet, or drains."""
+        if not self._quiet or self._draining.is_set():
+            return False
+        self._quiet = False
+        if self._source is not None:
+            self._source.resume()
+        return True
 
     def cancel(self) -> None:
         """As drain, but running handlers are cancelled and their messages go back to the head of the queue."""
@@ -145,7 +169,10 @@ class Worker:
         consumers: list[asyncio.Task[None]] = []
         try:
             async with asyncio.TaskGroup() as group:
-                services = [group.create_task(source.run(), name="feeder")]
+                services = self._services = [group.create_task(source.run(), name="feeder")]
+                self._hush_beside = lambda: group.create_task(self._hush(source), name="hush")
+                if self._quiet:  # it may have been asked for before there was a source
+                    self._fall_quiet()
                 if leases is not None and isinstance(source, Feeder):
                     services.append(group.create_task(leases.run(source), name="leases"))
                 self._start_one = self._starter(group, source, threads, consumers)
@@ -153,8 +180,8 @@ class Worker:
                     self._start_one()
                 services.append(group.create_task(tick(self._runnings, lambda: self._tick(source)), name="ticker"))
                 await self._draining.wait()
-                source.stop_taking()  # it may have been asked for before there was a source
-                await self._drain(source, group.create_task(self._quiet(source), name="quiet"))
+                source.stop_taking()  # as above
+                await self._drain(source, self._hush_beside())
                 for task in consumers + services:
                     task.cancel()
         finally:
@@ -231,24 +258,29 @@ class Worker:
         count = sum(running.cancel(Kind.RELEASED) for running in self._runnings if running.origin is lane)
         log.warning("lease may be lost, running tasks are cancelled", extra={"queue": lane.queue, "count": count})
 
-    async def _drain(self, source: Source, quiet: asyncio.Task[None]) -> None:
+    def _fall_quiet(self) -> None:
+        if self._source is not None and self._hush_beside is not None:
+            self._source.stop_taking()
+            self._services.append(self._hush_beside())
+
+    async def _drain(self, source: Source, hush: asyncio.Task[None]) -> None:
         """Consumers first, because handlers must end; the feeder writes meanwhile; leases are renewed to the end."""
         cancelled = False
-        while source.outstanding or not quiet.done():
+        while source.outstanding or not hush.done():
             if self._cancelling.is_set() and not cancelled:
                 cancelled = True
                 count = sum(running.cancel(Kind.RELEASED) for running in self._runnings)
                 log.info("running tasks are cancelled and handed back", extra={"count": count})
             await asyncio.sleep(DRAIN_POLL_S)
 
-    async def _quiet(self, source: Source) -> None:
-        """Beside the drain, so that a cancellation does not wait for Redis."""
+    async def _hush(self, source: Source) -> None:
+        """Beside the rest, so that a cancellation does not wait for Redis."""
         try:
-            await source.quiet()
+            await source.hush()
         except BrokerRefusedError as error:
             log.warning("redis refuses to end a wait, it ends by itself", extra={"error": str(error)})
         except BrokerError as error:
-            log.warning("redis is away during the drain", extra={"error": str(error)})
+            log.warning("redis is away while waits are to end", extra={"error": str(error)})
 
     async def _leave(self, source: Source, contact: Contact) -> None:
         refused = False

@@ -10,6 +10,7 @@ CODES = {
     errors.AsyncqError: 70,
     errors.ConfigurationError: 2,
     errors.AppImportError: 3,
+    errors.HookError: 3,
     errors.RegistryError: 3,
     errors.DuplicateTaskError: 3,
     errors.UnknownTaskError: 3,

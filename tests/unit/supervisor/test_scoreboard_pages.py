@@ -253,7 +253,7 @@ def test_supervisor_page_shows_state_and_restarts() -> None:
     page.set_state(SupervisorState.DEGRADED)
     seen = board.snapshot().supervisor
     assert (seen.wanted, seen.state, seen.complete) == (4, SupervisorState.DEGRADED, False)
-    assert dict(seen.restarts) == {"crash": 1, "killed": 2, "boot": 1, "external": 0}
+    assert dict(seen.restarts) == {"crash": 1, "killed": 2, "boot": 1, "external": 0, "hang": 0, "oom": 0}
     assert seen.beat_age_s is not None
     page.set_complete()
     assert board.snapshot().supervisor.complete
