@@ -7,10 +7,8 @@ asyncio tasks), read by the arbiter. What it holds comes from user code: it is s
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import fcntl
 import os
-import signal
 import tempfile
 from typing import Final
 
@@ -71,15 +69,6 @@ class BlackBox:
         """Nobody reads it any more."""
         with contextlib.suppress(OSError):
             os.close(self._fd)
-
-
-def record_stacks(fd: int) -> None:
-    """In a child, as early as there is one: a fatal signal and SIGUSR2 write the stacks of all threads into its box.
-
-    A worker adds its asyncio tasks later (`worker.dump`).
-    """
-    faulthandler.enable(file=fd, all_threads=True)
-    faulthandler.register(signal.SIGUSR2, file=fd, all_threads=True)
 
 
 def _unnamed_file() -> int:

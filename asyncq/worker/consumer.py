@@ -72,7 +72,8 @@ class Consumer:
         """Run one message and hand over its settlement. Returns when it ended (perf_counter seconds)."""
         origin, token, raw = delivery
         queue, observer, running = origin.queue, self._observer, self.running
-        running.origin, running.token = origin, token
+        running.origin = origin
+        running.token = token
         observer.started(queue)
         started_at = running.started_at = time.perf_counter()
         try:

@@ -34,6 +34,7 @@ from asyncq.worker.worker import Worker
 log = logging.getLogger("asyncq.worker")
 
 STANDARD_ERROR_FD: Final = 2
+PULSE_S: Final = 0.5
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 CUT_OFF_S: Final = 1.0
 
@@ -98,7 +99,9 @@ def run(
     """
 
     def make() -> tuple[Life, _Signals]:
-        dump.install(box_fd, slot or NullSlot())
+        page = slot or NullSlot()
+        dump.install(box_fd, page)
+        _pulse(asyncio.get_running_loop(), page)
         life = build()
         signals = _Signals(life.worker, deadlines)
         signals.listen(parent_fd)
@@ -127,6 +130,12 @@ async def _live(
             await asyncio.gather(life.service, return_exceptions=True)
         await life.close()
     return EXIT_HANDED_BACK if life.worker.handed_back or not life.worker.complete else EXIT_OK
+
+
+def _pulse(loop: asyncio.AbstractEventLoop, slot: Slot) -> None:
+    """Beat as long as the loop lives: the worker's own ticker does so only while there is something to run."""
+    slot.beat()
+    loop.call_later(PULSE_S, _pulse, loop, slot)
 
 
 async def _start(hooks: Hooks, signals: _Signals) -> bool:

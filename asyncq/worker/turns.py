@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 BUDGET_S: Final = 0.005
@@ -16,19 +17,25 @@ BUDGET_S: Final = 0.005
 class Turns:
     """The budget of the current turn, shared by all consumers of one loop.
 
+    Args:
+        loop: The consumers'.
+        beat: Called whenever a consumer's share of a turn is over: a process whose handlers block for a second each,
+            dozens of them in one turn, is slow, and does not hang.
+
     Attributes:
         ends_at: `time.perf_counter()` value after which a consumer must call `give_way`.
     """
 
-    __slots__ = ("_asked", "_loop", "ends_at")
+    __slots__ = ("_asked", "_beat", "_loop", "ends_at")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, beat: Callable[[], None]) -> None:
+        self._loop, self._beat = loop, beat
         self._asked = False
         self.ends_at = 0.0
 
     async def give_way(self) -> None:
         """Let the loop turn once. The first consumer of the next turn finds a fresh budget, shared by all."""
+        self._beat()
         if not self._asked:
             self._asked = True
             self._loop.call_soon(self._begin)  # runs before every consumer that gives way after us

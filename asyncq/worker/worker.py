@@ -225,7 +225,7 @@ class Worker:
     ) -> Callable[[], asyncio.Task[None]]:
         """A function that starts one more consumer."""
         executor = Executor(self._registry.lookup(), threads)
-        turns = Turns(asyncio.get_running_loop())
+        turns = Turns(asyncio.get_running_loop(), self._slot.beat)
 
         def start() -> asyncio.Task[None]:
             consumer = Consumer(

@@ -4,9 +4,9 @@ import os
 import signal
 import time
 
-from tests.chaos import hosts
+from tests.chaos import hosts, poison
 from tests.chaos.rig import Rig, holds_within
-from tests.chaos.verdict import NotRun, Scale, Verdict, case
+from tests.chaos.verdict import Scale, Verdict, case
 from tests.support.states import wait_until
 
 # Others reap a lease that was missing in 6 samples 1 s apart; the last sample may come a second late.
@@ -127,4 +127,23 @@ def blocked_loop(scale: Scale) -> Verdict:
 
 @case("T8", "a handler blocks the event loop for ever: it is killed, and given up when it does so alone")
 def blocked_for_ever(scale: Scale) -> Verdict:
-    raise NotRun("needs the watchdog, which is not there yet")
+    """The first hang makes it a suspect, the second one, alone, ends it; who ran beside it is not even counted."""
+    watchdog_s = scale.pick(2, 20)
+    with Rig(scale, "T8") as rig:
+        fleet = rig.fleet("--procs", "2", "--per-proc", "10", "--watchdog", f"{watchdog_s}").ready()
+        poisons = poison.mix(rig, scale.pick(200, 2_000), ("hang",) * scale.pick(1, 3), 0.05)
+        limit_s = 2 * len(poisons) * (watchdog_s + 10)
+        wait_until(lambda: poison.given_up(rig, poisons), limit_s, "it is given up and everything has ended")
+        rig.enqueue(50, longest_s=0.02)
+        wait_until(rig.finished, 20, "they work again")
+        code = fleet.stop()
+        poison.note_deaths(rig, fleet, poisons)
+        verdict = poison.judged(rig, poisons, {"hang": 2})
+        hung, died = fleet.log.events("event loop blocked"), fleet.log.events("child died")
+    named = {event["message_id"] for event in died}
+    verdict.figures |= {"watchdog_s": watchdog_s, "warnings": len(hung), "deaths": len(died)}
+    verdict.check({event["reason"] for event in died} == {"hang"}, f"expected hangs alone, found {died}")
+    verdict.check(len(named) == len(poisons) and "" not in named, f"the log names {named}")
+    verdict.check(len(hung) == len(died), f"{len(hung)} warnings before {len(died)} deaths")
+    verdict.check(code == 0, f"the supervisor's exit code is {code}")
+    return verdict

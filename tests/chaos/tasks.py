@@ -75,7 +75,7 @@ async def flaky(payload: dict[str, Any], attempt: Any) -> None:
 
 @task("poison")
 async def poison(payload: dict[str, Any]) -> None:
-    """End the process that runs it."""
+    """End the process that runs it, or keep its event loop for ever."""
     write("S", payload)
     await asyncio.sleep(payload["sleep"])  # sleeps: so that innocents start beside it
     match payload["how"]:
@@ -87,6 +87,9 @@ async def poison(payload: dict[str, Any]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "memory":
             _exhaust_memory()
+        case "hang":
+            while True:
+                pass
 
 
 def _exhaust_memory() -> None:

@@ -9,6 +9,7 @@ import redis
 from asyncq.broker.keys import queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.scripts import script
+from asyncq.core.blame import Blame
 from asyncq.core.doors import Batch, Reaped, Registered
 from asyncq.core.settlement import COMPLETE, RELEASE, DeadLetter, Reschedule
 from tests.contract.conftest import Register
@@ -65,6 +66,23 @@ async def test_reaping_is_refused_when_the_lease_lives_or_nobody_knows_it(
     raw_redis.delete(KEYS.lease(registration.wid))
     assert await broker.reap("q", registration.wid, forced=False) == Reaped(1)
     assert raw_redis.lrange("q", 0, -1) == [b"a"]
+
+
+async def test_only_the_culprit_is_held_to_account_when_a_process_hung(
+    raw_redis: redis.Redis, broker: RedisBroker, register: Register
+) -> None:
+    raw_redis.rpush("q", "a", "stuck", "b")
+    first = await register()
+    taken = await first.exchange(NOTHING, 3, 0)
+    hung = taken.tokens[1]
+    assert await broker.reap("q", first.wid, forced=True, blame=Blame.CRASHED, culprit=hung) == Reaped(2, 1)
+    second = await register()
+    alone = await second.exchange(NOTHING, 0, 0, alone=True)
+    assert list(alone.raws) == [b"stuck"]
+    found = await broker.reap("q", second.wid, forced=True, blame=Blame.CRASHED, culprit=alone.tokens[0])
+    assert found == Reaped(0, 0, (f"{second.wid}:hung",))
+    assert raw_redis.lrange("q", 0, -1) == [b"a", b"b"]
+    assert raw_redis.exists(KEYS.suspects, KEYS.accused, KEYS.crashes, KEYS.crash_counts) == 0
 
 
 async def test_incarnation_never_comes_back_when_it_was_reaped(broker: RedisBroker, register: Register) -> None:

@@ -156,9 +156,9 @@ class Deliveries(RuleBasedStateMachine):
         worker.held.clear()
         worker.batch = Batch()
 
-    async def reap(self, queue: str, wid: str, forced: bool, blame: Blame) -> None:
+    async def reap(self, queue: str, wid: str, forced: bool, blame: Blame, culprit: int = 0) -> None:
         """The answer says all that moved: what is not in it is counted nowhere."""
-        reaped = await self.broker.reap(queue, wid, forced=forced, blame=blame)
+        reaped = await self.broker.reap(queue, wid, forced=forced, blame=blame, culprit=culprit)
         first, *rest = self.faults.answer
         assert reaped == (None if first < 0 else Reaped(first, rest[0], tuple(rest[1:])))
         self.seen["convicted"] += len(rest[1:])
@@ -292,12 +292,24 @@ class Deliveries(RuleBasedStateMachine):
             self.do(self.reap(worker.registration.queue, worker.wid, True, Blame[then]))
 
     @precondition(lambda self: any(self.model.row(queue_keys(queue).suspects) for queue in QUEUES))
-    @rule(who=WHO, blame=BLAMES, plan=PLANS)
-    def a_suspect_runs_alone_and_dies(self, who: int, blame: Blame, plan: list[Fate]) -> None:
+    @rule(who=WHO, blame=BLAMES, plan=PLANS, hangs=st.booleans())
+    def a_suspect_runs_alone_and_dies(self, who: int, blame: Blame, plan: list[Fate], hangs: bool) -> None:
         worker = self.worker(who, beside_suspects=True)
         self.do(self.exchange_all(worker, [], alone=True), plan)
-        self.do(self.reap(worker.registration.queue, worker.wid, True, blame))
+        culprit = min(worker.held, default=-1) if hangs else 0
+        self.do(self.reap(worker.registration.queue, worker.wid, True, blame, culprit))
         self.crash(worker)
+
+    @rule(who=WHO, outcomes=OUTCOMES, which=WHO, blame=BLAMES, plan=PLANS)
+    def a_handler_blocks_its_process_for_ever(
+        self, who: int, outcomes: list[str], which: int, blame: Blame, plan: list[Fate]
+    ) -> None:
+        """It is put down. What is blamed may have been settled by then, and its settlement may never have been sent."""
+        worker = self.worker(who)
+        self.a_worker_settles_and_takes(who, outcomes, 2, 2, plan, 0, Blame.NOBODY)
+        tokens = sorted({*worker.held, 1})
+        self.crash(worker)
+        self.do(self.reap(worker.registration.queue, worker.wid, True, blame, tokens[which % len(tokens)]))
 
     @rule(who=WHO, fate=st.sampled_from([Fate.ANSWERED, Fate.UNSENT, Fate.LOST, Fate.LATE]))
     def a_worker_waits(self, who: int, fate: Fate) -> None:

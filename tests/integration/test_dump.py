@@ -17,7 +17,7 @@ from random import Random
 import pytest
 
 from asyncq.core.registry import Registry
-from asyncq.supervisor.blackbox import BlackBox, record_stacks
+from asyncq.supervisor.blackbox import BlackBox
 from asyncq.supervisor.page import Culprit, SlotPage
 from asyncq.supervisor.scoreboard import Scoreboard
 from asyncq.worker import main
@@ -38,6 +38,11 @@ async def loops(payload: object) -> None:
 @registry.task("sleeps")
 async def sleeps(payload: object) -> None:
     time.sleep(600)  # noqa: ASYNC251 # sleeps: this is what blocks
+
+
+@registry.task("naps")
+async def naps(payload: object) -> None:
+    time.sleep(0.4)  # noqa: ASYNC251 # sleeps: this is what blocks
 
 
 @registry.task("matches")
@@ -134,8 +139,6 @@ def working(*tasks: str, consumers: int = 5, at_most_once: bool = False, boxed: 
 
 
 def _live(page: SlotPage, fd: int, tasks: tuple[str, ...], consumers: int, at_most_once: bool) -> None:
-    record_stacks(fd)
-
     def build() -> main.Life:
         broker = MemoryBroker()
         broker.queues["q"].push(*(message(task, None) for task in tasks))
@@ -190,6 +193,20 @@ def test_what_a_handler_started_is_held_against_its_message(task: str, activity:
         child.dumped("waiting:", f"for {task} id=")
         culprit = known(child.page.culprit)
     assert (culprit.task, culprit.activity) == (task, activity)
+
+
+def test_handlers_that_block_one_after_the_other_are_no_hang() -> None:
+    """In one turn of the loop, which takes as long as all of them."""
+    with working(*["naps"] * 8, consumers=8) as child:
+        beats = [child.page.beat_ns]
+
+        def beaten() -> bool:
+            if child.page.beat_ns != beats[-1]:
+                beats.append(child.page.beat_ns)
+            return len(beats) > 6 and child.page.settled >= 8
+
+        wait_until(beaten, what="all of them have run")
+    assert max(after - before for before, after in itertools.pairwise(beats)) < 2_000_000_000
 
 
 def test_a_message_delivered_at_most_once_is_named_without_a_token() -> None:

@@ -250,7 +250,38 @@ LEASES: Final = (
     ),
 )
 
+_HANG: Final = f"{_LUA_TESTS}reap_hang.py::test_"
 SOLO: Final = (
+    one(
+        "who ran beside a hang is innocent",
+        f"{_HANG}those_beside_it_never_become_suspects",
+        lua("reap", "  points = 0\n", ""),
+    ),
+    one(
+        "a first hang convicts nobody",
+        f"{_HANG}first_hang_makes_a_suspect_and_accuses_nobody_else",
+        lua("reap", "if held == 1 and tonumber(ARGV[12]) < 0 then", "if true then"),
+    ),
+    one(
+        "a hang beside others convicts nobody",
+        f"{_HANG}nobody_is_convicted_when_others_were_in_flight_beside_it",
+        lua("reap", "if held == 1 and tonumber(ARGV[12]) < 0 then", "if tonumber(ARGV[12]) < 0 then"),
+    ),
+    one(
+        "a hang alone convicts",
+        f"{_HANG}second_hang_convicts_when_it_ran_alone",
+        lua("reap", "if held == 1 and tonumber(ARGV[12]) < 0 then", "if false then"),
+    ),
+    one(
+        "the culprit of another stall is not held to account",
+        "tests/unit/supervisor/test_scoreboard_pages.py::test_culprit_holds_until_the_next_beat",
+        Change("asyncq/supervisor/page.py", "        if beat_ns != self.beat_ns:", "        if beat_ns is None:"),
+    ),
+    one(
+        "the keeper hands the culprit on",
+        "tests/unit/maintenance/test_keeper.py::test_only_the_culprit_is_blamed_when_one_is_named",
+        Change("asyncq/maintenance/keeper.py", 'return Blame.NOBODY, int(culprit["token"])', "return Blame.NOBODY, 0"),
+    ),
     one(
         "only what died alone is convicted",
         f"{_SUSPECTS}suspect_is_not_convicted_when_it_came_late_and_others_ran",

@@ -254,9 +254,9 @@ class DeliveryModel:
 
     def run_reap(self, keys: list[str], argv: list[Any]) -> list[Any]:
         queue, inflight, inbox, lease, workers, suspects, accused, crashes, counts, killed, dead, records = keys
-        wid, forced, _, points, points_of_kill, *_ = argv
-        score = self.table(workers).get(wid)
-        if score is None:
+        wid, forced, _, points, points_of_kill, *_, culprit = argv
+        points = 0 if culprit else points
+        if wid not in self.table(workers):
             return [-1]
         if not forced and self.table(lease):
             return [-2]
@@ -265,7 +265,7 @@ class DeliveryModel:
         convicted: list[str] = []
         calm = not self.table(killed)
         dying = {sha1(copy.raw) for copy in held.values()} if points else set()
-        for token in sorted(held):
+        for token in sorted(token for token in held if token != culprit):
             copy, against = held[token], points if token < 0 and len(held) == 1 else 0
             copy.again()
             deaths = self._accuse(crashes, counts, copy, dying, against) if points else 0
@@ -276,6 +276,11 @@ class DeliveryModel:
                 self.row(accused if against else suspects).append(copy)
             else:
                 back.append(copy)
+        if culprit in held and self._hung(crashes, counts, held, culprit):
+            convicted.append(f"{wid}:hung")
+            self._bury(dead, records, convicted[-1], "poison", held[culprit])
+        elif culprit in held:
+            self.row(suspects).append(held[culprit])
         suspected = len(held) - len(back) - len(convicted)
         self.row(queue)[:0] = back + landed
         found = bool(landed or held)
@@ -283,11 +288,25 @@ class DeliveryModel:
             self.db.pop(key, None)
         if points == points_of_kill:
             self.db[killed] = {"": 1}
+        self._entomb(workers, wid, found)
+        return [len(landed) + len(back), suspected, *convicted]
+
+    def _entomb(self, workers: str, wid: str, found: bool) -> None:
+        score = self.table(workers)[wid]
         if score == 0:
             self.table(workers)[wid] = FRESH
         elif score == AGED and not found:
             del self.table(workers)[wid]
-        return [len(landed) + len(back), suspected, *convicted]
+
+    def _hung(self, crashes: str, counts: str, held: dict[int, Copy], culprit: int) -> bool:
+        """A death is counted against whoever blocked its process; whether it is convicted."""
+        copy = held[culprit]
+        copy.again()
+        self._accuse(crashes, counts, copy, {sha1(copy.raw)}, 0)
+        if culprit > 0 or len(held) > 1:
+            return False
+        self._forget_evidence(crashes, counts, copy)
+        return True
 
     def _accuse(self, crashes: str, counts: str, copy: Copy, dying: set[str], against: int) -> int:
         """One death per bytes and reap: the first of equal messages takes it out of `dying`. How many there were."""
@@ -305,5 +324,9 @@ class DeliveryModel:
         if against < CONVICTING and not (calm and self.table(counts)[digest][1] >= CONVICTING):
             return False
         assert self.evidence[copy.raw] >= CONVICTING, f"{copy} is innocent and was convicted"
-        del self.table(counts)[digest], self.table(crashes)[digest], self.evidence[copy.raw]
+        self._forget_evidence(crashes, counts, copy)
         return True
+
+    def _forget_evidence(self, crashes: str, counts: str, copy: Copy) -> None:
+        digest = sha1(copy.raw)
+        del self.table(counts)[digest], self.table(crashes)[digest], self.evidence[copy.raw]
