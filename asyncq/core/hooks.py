@@ -105,7 +105,7 @@ class Hooks:
         """Decorator: call `hook()` once after the app was imported, before the workers are forked.
 
         For what is big and only read: models, tables, caches. All workers share its memory. Without a zygote
-        (`--no-preload`, `asyncq worker`, `start_workers`) it is called in each process, before its event loop runs.
+        (`--no-preload`, `asyncq worker`, `start_workers`) it is called in each process, before the start hooks.
 
         Only `def`: there is no event loop, and none may have run in a process that is forked. Not for connections,
         threads or locks either: a fork copies a connection's socket, so that two processes read the same replies, and

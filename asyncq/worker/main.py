@@ -19,7 +19,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -58,7 +58,7 @@ class Life:
     """
 
     worker: Worker
-    service: asyncio.Future[None] | None
+    service: asyncio.Future[Any] | None
     close: Callable[[], Awaitable[None]]
 
 
