@@ -11,6 +11,7 @@ from benchmarks import drain as drain_scenario
 from benchmarks import metrics as metrics_scenario
 from benchmarks import payloads as payloads_scenario
 from benchmarks import processes as processes_scenario
+from benchmarks import supervision as supervision_scenario
 from benchmarks import wire as wire_scenario
 
 
@@ -82,6 +83,35 @@ def processes(procs: int, runs: int, server: str | None) -> None:
     """Memory, threads and start of a supervisor's parent and of each kind of child. Linux."""
     _machine()
     processes_scenario.main(procs, runs, server)
+
+
+_SUPERVISION = {
+    "kills": supervision_scenario.kills,
+    "memory": supervision_scenario.weigh,
+    "soak": supervision_scenario.soak,
+}
+
+
+@benchmarks.command()
+@click.argument("what", type=click.Choice(list(_SUPERVISION)))
+@click.option("--kills", type=click.IntRange(1), help="Kills each way; default 100, of the soak 1,000.")
+@click.option("--procs", type=click.IntRange(2), help="Worker processes; default 4, of memory 8.")
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Turns of memory.")
+@click.option("--way", type=click.Choice(list(supervision_scenario.WAYS)), multiple=True, help="Default: both.")
+@click.option("--server", help="Redis or Valkey binary; default as the embedded one.")
+def supervision(
+    what: str, kills: int | None, procs: int | None, runs: int, way: tuple[str, ...], server: str | None
+) -> None:
+    """Deaths of workers, memory of idle ones, or what many kills leave: zygote and --no-preload in turns. Linux."""
+    _machine()
+    plan = supervision_scenario.Plan(
+        ways=way or tuple(supervision_scenario.WAYS),
+        kills=kills or (1000 if what == "soak" else 100),
+        procs=procs or (8 if what == "memory" else 4),
+        runs=runs,
+        server=server,
+    )
+    _SUPERVISION[what](plan)
 
 
 def _machine() -> tuple[int | None, int | None]:

@@ -136,7 +136,9 @@ class RedisBroker:
         found = await self._commands.pipeline([("EXISTS", lease) for lease in leases])
         return {lease for lease, exists in zip(leases, found, strict=True) if exists}
 
-    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
+    async def reap(
+        self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY, culprit: int = 0
+    ) -> Reaped | None:
         """Hand back what an incarnation held and fence it off; see the door."""
         keys, dead = queue_keys(queue), self._limits.dead_letters
         theirs = (keys.ready, keys.inflight(wid), keys.inbox(wid), keys.lease(wid), keys.workers)
@@ -150,6 +152,7 @@ class RedisBroker:
             *points,
             dead.count,
             dead.keep_ms,
+            culprit,
         )
         first, *rest = await self._commands.call(*command)
         return None if first < 0 else Reaped(first, rest[0], tuple(id_.decode() for id_ in rest[1:]))

@@ -25,6 +25,7 @@ from asyncq.admin.server import serve
 from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.embedded import exec_server, wait_ready
 from asyncq.broker.inspector import RedisInspector
+from asyncq.broker.rehearsal import rehearse
 from asyncq.cli import rooms
 from asyncq.cli.durability import say_durability
 from asyncq.cli.fleet import fleet_view, queues_in
@@ -32,39 +33,83 @@ from asyncq.cli.supervise import ChildArgs
 from asyncq.core import logs
 from asyncq.core.contact import Contact
 from asyncq.core.errors import EXIT_OK
+from asyncq.core.hooks import Crash
 from asyncq.maintenance.keeper import Keeper, Maintenance
 from asyncq.metrics.recorder import Recorder
-from asyncq.supervisor.spawn import ChildContext
+from asyncq.supervisor import zygote
+from asyncq.supervisor.newborn import ChildContext
+from asyncq.supervisor.spec import SupervisorSettings
+from asyncq.worker import dump
 from asyncq.worker import main as worker_main
 
 EMBEDDED_BOOT_S = 10.0
+# As long as the supervisor watches a worker that it has started on trial.
+PROBATION_S = SupervisorSettings().probe_ok_s
+
+
+def run_zygote(context: ChildContext) -> int:
+    """The process that imports the app once and forks the workers."""
+    household: zygote.Household = context.args
+    _begin(context, household.spec.args, "zygote")
+    return zygote.run_zygote(context)
+
+
+def preload(args: ChildArgs) -> rooms.Work:
+    """What every worker needs before it has an event loop: the app and the libraries, imported."""
+    rehearse(ConnectionSettings(args.redis_url))
+    return rooms.load_work(args.app, args.loaded.folder, args.settings, args.redis_url)
 
 
 def run_worker(context: ChildContext) -> int:
     """A worker process."""
-    args = _begin(context, f"worker[{context.index}]")
-    work = rooms.load_work(args.app, args.loaded.folder, args.settings, args.redis_url)
-    context.page.set_queues(work.queues)
+    args: ChildArgs = context.args
+    _begin(context, args, f"worker[{context.index}]")
+    work: rooms.Work | None = context.prepared
+    if work is None:  # there is no zygote
+        work = preload(args)
+        gc.collect()
+        gc.freeze()  # what was imported stays for good: the collector need not look at it again
+    assert work is not None
+    queues = list(work.queues)
+    context.page.set_queues(queues)
     recorder = Recorder(args.segment.region(context.page.index), work.registry)
-    gc.collect()
-    gc.freeze()  # what was imported stays for good: the collector need not look at it again
     _await_embedded(args)
     return worker_main.run(
-        lambda: rooms.worker_life(args.settings, args.redis_url, work, slot=context.page, observer=recorder),
-        on_ready=lambda: context.channel.send({"type": "ready", "queues": list(work.queues)}),
+        lambda: _worker_life(context, work, recorder),
+        on_ready=lambda: context.channel.send({"type": "ready", "queues": queues}),
         parent_fd=context.channel.fileno(),
+        box_fd=context.box_fd,
+        slot=context.page,
+        hooks=work.registry.hooks,
+        crash=None if context.crash is None else Crash.from_json(context.crash),
+        quiet=context.quiet,
     )
+
+
+def _worker_life(context: ChildContext, work: rooms.Work, recorder: Recorder) -> worker_main.Life:
+    args: ChildArgs = context.args
+    if context.stderr_fd >= 0:
+        asyncio.get_running_loop().call_later(PROBATION_S, _speak_for_itself, context.stderr_fd)
+    return rooms.worker_life(args.settings, args.redis_url, work, slot=context.page, observer=recorder)
+
+
+def _speak_for_itself(stderr_fd: int) -> None:
+    """It lives: the supervisor need not keep the end of what it writes to standard error any more."""
+    os.dup2(stderr_fd, 2)
+    os.close(stderr_fd)
 
 
 def run_keeper(context: ChildContext) -> int:
     """The process that hands back at once what a dead worker held, promotes and renews."""
-    args = _begin(context, "keeper")
+    args: ChildArgs = context.args
+    _begin(context, args, "keeper")
     _await_embedded(args)
     return uvloop.run(_keep(context, args))
 
 
 async def _keep(context: ChildContext, args: ChildArgs) -> int:
     stop = _stop_event()
+    dump.install(context.box_fd, context.page)
     contact = Contact(Random(), context.page.set_redis_seen)
     broker = rooms.make_broker(args.settings, args.redis_url, "keeper")
     recorder = Recorder(args.segment.region(context.page.index), ())
@@ -89,12 +134,14 @@ async def _keep(context: ChildContext, args: ChildArgs) -> int:
 
 def run_admin(context: ChildContext) -> int:
     """The process that answers /metrics and the health checks."""
-    args = _begin(context, "admin")
+    args: ChildArgs = context.args
+    _begin(context, args, "admin")
     return uvloop.run(_answer(context, args))
 
 
 async def _answer(context: ChildContext, args: ChildArgs) -> int:
     stop = _stop_event()
+    dump.install(context.box_fd, context.page)
     inspector = RedisInspector(ConnectionSettings(args.redis_url))
     sources = AdminSources(
         fleet=lambda: fleet_view(args.scoreboard.snapshot()),
@@ -123,11 +170,12 @@ def run_redis(context: ChildContext) -> int:
     exec_server(args.embedded_plan)
 
 
-def _begin(context: ChildContext, name: str) -> ChildArgs:
-    args: ChildArgs = context.args
-    faulthandler.enable()
-    logs.configure(name, args.settings.log_level, args.settings.log_format)
-    return args
+def _begin(context: ChildContext, args: ChildArgs, name: str) -> None:
+    """The log, and what is written into the black box at a fatal error or when somebody asks with SIGUSR2."""
+    logs.configure(name, args.settings.log_level, args.settings.log_format, fields={"generation": context.generation})
+    faulthandler.enable(file=context.box_fd, all_threads=True)
+    faulthandler.register(signal.SIGUSR2, file=context.box_fd, all_threads=True)
+    signal.signal(signal.SIGUSR1, lambda number, frame: logs.reopen())
 
 
 def _await_embedded(args: ChildArgs) -> None:

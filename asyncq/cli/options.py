@@ -47,12 +47,15 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
 def _option(setting: Setting) -> Callable[[Command], Command]:
     default = f"{setting.shown(setting.default)} {setting.unit}".strip()
     facts = [setting.variable, *([f"default {default}"] if default else [])]
+    told = f"{setting.help}  [{'; '.join(facts)}]"
+    if setting.is_switch:  # without a default, so that a flag nobody gave is None and a variable may speak
+        return click.option("/".join(setting.spellings), setting.name, is_flag=True, default=None, help=told)
     return click.option(
         setting.flag,
         setting.name,
         multiple=setting.repeatable,
         metavar=setting.parser.metavar,
-        help=f"{setting.help}  [{'; '.join(facts)}]",
+        help=told,
     )
 
 

@@ -24,8 +24,10 @@ from asyncq.core.settings import Loaded, Settings, notify_socket
 from asyncq.metrics.segment import Segment
 from asyncq.supervisor.arbiter import Arbiter
 from asyncq.supervisor.events import AllReady, ChildReady, Event
+from asyncq.supervisor.prctl import adopt_grandchildren
 from asyncq.supervisor.scoreboard import Scoreboard
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+from asyncq.supervisor.zygote import Household
 
 log = logging.getLogger("asyncq.supervisor")
 
@@ -76,7 +78,8 @@ def run(loaded: Loaded) -> int:
     procs, why = _procs(settings)
     logs.configure("supervisor", settings.log_level, settings.log_format)
     with _listener(settings) as listener:
-        helpers = 3 if choice.plan is not None else 2
+        preload = settings.preload and adopt_grandchildren()
+        helpers = 2 + (choice.plan is not None) + preload
         args = ChildArgs(
             loaded=loaded,
             app=app,
@@ -91,26 +94,36 @@ def run(loaded: Loaded) -> int:
         limits = SupervisorSettings(
             drain_timeout_s=settings.drain_timeout_s,
             cancel_timeout_s=settings.cancel_timeout_s,
+            crash_loop_exit_s=settings.crash_loop_exit_s,
+            watchdog_s=settings.watchdog_s,
+            redis_give_up_s=settings.redis_give_up_s,
             notify_socket=notify_socket(),
         )
         try:
-            return Arbiter(_specs(args, procs), args.scoreboard, limits, voice.heard).run()
+            return Arbiter(_specs(args, procs, preload), args.scoreboard, limits, voice.heard).run()
         finally:
             if choice.plan is not None:
                 embedded.clear_away(choice.plan)
 
 
-def _specs(args: ChildArgs, procs: int) -> list[ChildSpec]:
-    """The children, in the order of their start; they stop by stage: workers, keeper, admin, Redis."""
+def _specs(args: ChildArgs, procs: int, preload: bool) -> list[ChildSpec]:
+    """The children, in the order of their start; they stop by stage: workers and zygote, keeper, admin, Redis."""
+    boot_s = args.settings.boot_timeout_s
+    worker = ChildSpec(
+        "worker", f"{CHILDREN}:run_worker", args=args, count=procs, boot_timeout_s=boot_s, from_zygote=preload
+    )
     specs = []
     if args.embedded_plan is not None:
         specs.append(ChildSpec("redis", f"{CHILDREN}:run_redis", args=args, stop_stage=3, handshake=False))
+    if preload:
+        household = Household(worker, args.scoreboard, f"{CHILDREN}:preload")
+        specs.append(ChildSpec("zygote", f"{CHILDREN}:run_zygote", args=household, boot_timeout_s=boot_s))
     listener = (args.listener_fd,)
     return [
         *specs,
         ChildSpec("keeper", f"{CHILDREN}:run_keeper", args=args, stop_stage=1, gives_back=True),
         ChildSpec("admin", f"{CHILDREN}:run_admin", args=args, stop_stage=2, keep_fds=listener),
-        ChildSpec("worker", f"{CHILDREN}:run_worker", args=args, count=procs),
+        worker,
     ]
 
 

@@ -207,12 +207,16 @@ class Broker(Protocol):
         Cost: 1 ZRANGE + 1 EXISTS; 1 pipeline of EXISTS more when a lease is missing.
         """
 
-    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
+    async def reap(
+        self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY, culprit: int = 0
+    ) -> Reaped | None:
         """Hand back everything an incarnation held and fence it off.
 
         Args:
             forced: True when its process is known to be dead; False refuses (None) while its lease exists.
             blame: What its end says against the messages that were in flight; see Blame.
+            culprit: Token of the message whose handler was seen to block the process for ever: it alone is to blame,
+                and `blame` is not asked. 0 = nobody saw that.
 
         Returns: what was found, or None when refused or unknown.
         Cost: 1 script, O(messages held).
@@ -287,6 +291,21 @@ class Slot(Protocol):
 
     def set_alone(self, alone: bool) -> None:
         """Whether a suspect runs here alone: its death is no sign that workers cannot live."""
+
+    def set_culprit(
+        self, *, activity: str, task: str, id_: str, queue: str, wid: str, token: int, ran_s: float
+    ) -> None:
+        """What runs right now in a loop that does not turn; holds until the next beat.
+
+        Args:
+            activity: The current asyncio task; empty = none.
+            task: Name of the message's task; this and the next four are empty or 0 when no message is behind it.
+            id_: Of the message.
+            queue: Where it came from.
+            wid: The incarnation that holds it.
+            token: Its token there; 0 = delivered at most once.
+            ran_s: For how long it has been running.
+        """
 
 
 class Observer(Protocol):

@@ -80,7 +80,9 @@ def as_text(form: str, stream: TextIO | None = None) -> bool:
     return form == "text" or (form == "auto" and (stream or sys.stderr).isatty())
 
 
-def configure(process: str, level: str = "INFO", form: str = "auto", stream: TextIO | None = None) -> None:
+def configure(
+    process: str, level: str = "INFO", form: str = "auto", stream: TextIO | None = None, fields: Any = None
+) -> None:
     """Send the records of this process to standard error.
 
     Args:
@@ -95,3 +97,7 @@ def configure(process: str, level: str = "INFO", form: str = "auto", stream: Tex
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+def reopen() -> None:
+    pass

@@ -1,4 +1,4 @@
-"""From what a person wrote for a setting to its value: numbers, durations, sizes, choices, lists. Pure.
+"""From what a person wrote for a setting to its value: numbers, durations, sizes, choices, lists, yes and no. Pure.
 
 Used by `core.settings` only. A parser takes the text of a flag or variable, or what TOML made of a value, and
 raises ValueError when it is not what the parser's `expected` says; the sentence for people is written by the
@@ -142,6 +142,22 @@ def choice(*words: str) -> Parser:
     return Parser("one of " + ", ".join(words), read, "|".join(words))
 
 
+_YES_NO_WORDS: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
+def _yes_no(raw: object) -> bool:
+    """A flag or TOML gives a bool; a variable gives a word. No number of TOML: 2 would have to mean something, too."""
+    if isinstance(raw, bool):
+        return raw
+    try:
+        return _YES_NO_WORDS[_text(raw).lower()]
+    except KeyError:
+        raise ValueError(raw) from None
+
+
 def _names(raw: object) -> tuple[str, ...]:
     """The same for repeated flags, a variable, and a text or list of a file; blanks between commas are no names."""
     parts = [raw] if isinstance(raw, str) else raw
@@ -167,6 +183,7 @@ def _redis_url(raw: object) -> str:
     return value
 
 
+YES_NO: Final = Parser("true or false, yes or no, on or off, 1 or 0", _yes_no, "")
 NAMES: Final = Parser(f"queue names ({QUEUE_NAME_RULE}), separated by commas", _names, "NAME")
 MODULE: Final = Parser(
     "a module name such as tasks, shop.tasks or shop.tasks:registry (no .py, no path)", _module, "MODULE"

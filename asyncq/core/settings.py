@@ -27,12 +27,16 @@ class Settings:
     queues: tuple[str, ...]
     procs: int | Literal["auto"]
     per_proc: int
+    preload: bool
     redis_url: str | None
     redis_server: str | None
     delivery: Literal["at-least-once", "at-most-once"]
     lease_s: float
     on_lease_lost: Literal["continue", "cancel"]
+    boot_timeout_s: float
     watchdog_s: float
+    crash_loop_exit_s: float
+    redis_give_up_s: float
     drain_timeout_s: float
     cancel_timeout_s: float
     unknown_task_park_s: float
@@ -74,6 +78,16 @@ class Setting:
         return f"--{self.key}"
 
     @property
+    def spellings(self) -> tuple[str, ...]:
+        """What the command line knows it by: the flag, and for a yes or no the one that denies it."""
+        return (self.flag, f"--no-{self.key}") if self.is_switch else (self.flag,)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is yes or no, so that its flags take no value."""
+        return isinstance(self.default, bool)
+
+    @property
     def variable(self) -> str:
         """The environment variable; with `_FILE` appended it names a file that holds the value."""
         return self.env or "ASYNCQ_" + self.key.upper().replace("-", "_")
@@ -83,10 +97,12 @@ class Setting:
         return isinstance(self.default, tuple)
 
     def shown(self, value: object) -> str:
-        """The value as text for people: lists with commas, no password."""
+        """The value as text for people: lists with commas, yes and no as files write them, no password."""
         match value:
             case None:
                 return ""
+            case bool():
+                return str(value).lower()
             case tuple():
                 return ",".join(value)
             case float() if value.is_integer():
@@ -111,6 +127,13 @@ CATALOGUE: Final[tuple[Setting, ...]] = (
     _row("queues", "queue", parse.NAMES, (), "Queue to work on; default: those of the registered tasks."),
     _row("procs", "procs", parse.auto_or_whole(1, 1024), "auto", "Worker processes; auto: one per usable CPU."),
     _row("per_proc", "per-proc", parse.whole(1, 100_000), 50, "Tasks running at once in each process."),
+    _row(
+        "preload",
+        "preload",
+        parse.YES_NO,
+        True,
+        "Import the app once and fork the workers from it; else each worker imports it by itself.",
+    ),
     _row(
         "redis_url",
         "redis",
@@ -151,11 +174,35 @@ CATALOGUE: Final[tuple[Setting, ...]] = (
         "What running tasks do whose messages others may have been given: go on and be refused, or be cancelled.",
     ),
     _row(
+        "boot_timeout_s",
+        "boot-timeout",
+        parse.duration(1),
+        60.0,
+        "A process that is not ready this long after its start is killed and started anew.",
+        **_SECONDS,
+    ),
+    _row(
         "watchdog_s",
         "watchdog",
         parse.duration(1),
         20.0,
         "A worker whose event loop stands still this long does not count as alive.",
+        **_SECONDS,
+    ),
+    _row(
+        "crash_loop_exit_s",
+        "crash-loop-exit",
+        parse.duration(1),
+        45.0,
+        "After this long of workers that die before they settle anything, exit with code 1.",
+        **_SECONDS,
+    ),
+    _row(
+        "redis_give_up_s",
+        "redis-give-up",
+        parse.duration(0),
+        0.0,
+        "After this long without an answer of Redis to any process, exit with code 69; 0 = never.",
         **_SECONDS,
     ),
     _row(

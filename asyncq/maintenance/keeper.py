@@ -89,7 +89,10 @@ class Keeper:
         self._orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     def order(self, message: dict[str, Any]) -> None:
-        """One message of the supervisor: `live` (who lives now) or `reap` (hand back, then confirm)."""
+        """One message of the supervisor: `live` (who lives now) or `reap` (hand back, then confirm).
+
+        A reap may name a `culprit` (queue, wid, token): the only message that is to blame, of all the process held.
+        """
         queues = [queue for _, names in message["incarnations"] for queue in names]
         self._maintenance.add(queues)
         self._maintenance.supervised.update(wid for wid, _ in message["incarnations"])
@@ -119,9 +122,12 @@ class Keeper:
         """One order after the other. What Redis refuses of one waits behind the others; only all of it confirms it."""
         while True:
             order = await self._orders.get()
-            blame = Blame[order["blame"].upper()]
             wanted = [(wid, queue) for wid, queues in order["incarnations"] for queue in queues]
-            refused = [(wid, [queue]) for wid, queue in wanted if not await self._reap(queue, wid, blame)]
+            refused = [
+                (wid, [queue])
+                for wid, queue in wanted
+                if not await self._reap(queue, wid, *_accused(order, queue, wid))
+            ]
             if refused:
                 again = {**order, "incarnations": refused}
                 asyncio.get_running_loop().call_later(REFUSED_PAUSE_S, self._orders.put_nowait, again)
@@ -129,11 +135,11 @@ class Keeper:
                 self._maintenance.supervised.difference_update(wid for wid, _ in wanted)
                 self._confirm({"type": "reaped", "seq": order["seq"]})
 
-    async def _reap(self, queue: str, wid: str, blame: Blame) -> bool:
+    async def _reap(self, queue: str, wid: str, blame: Blame, culprit: int) -> bool:
         """Hand back what an incarnation held, however long Redis is away. False if Redis refuses."""
         while True:
             try:
-                reaped = await self._broker.reap(queue, wid, forced=True, blame=blame)
+                reaped = await self._broker.reap(queue, wid, forced=True, blame=blame, culprit=culprit)
                 break
             except BrokerRefusedError as error:
                 self._contact.refused(error)
@@ -146,3 +152,13 @@ class Keeper:
             if reaped.count:
                 log.info("given back", extra={"queue": queue, "wid": wid, **shown(reaped)})
         return True
+
+
+def _accused(order: dict[str, Any], queue: str, wid: str) -> tuple[Blame, int]:
+    """What a reap holds against the messages of one incarnation on one queue: how much, and only against this token."""
+    culprit = order.get("culprit")
+    if culprit is None:
+        return Blame[order["blame"].upper()], 0
+    if (culprit["queue"], culprit["wid"]) == (queue, wid):
+        return Blame.NOBODY, int(culprit["token"])
+    return Blame.NOBODY, 0

@@ -7,35 +7,41 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from asyncq.core import logs
 from asyncq.core.errors import EXIT_INTERNAL
 from asyncq.supervisor import child as life
 from asyncq.supervisor import policy
+from asyncq.supervisor.births import Births
 from asyncq.supervisor.brake import Change, RestartGuard
 from asyncq.supervisor.child import Level, State
 from asyncq.supervisor.events import (
     AllReady,
-    ChildDied,
     ChildReady,
     Degraded,
     Draining,
     Event,
     GaveUp,
+    Quieted,
     Recovered,
+    Resumed,
 )
 from asyncq.supervisor.notices import Notices
+from asyncq.supervisor.prctl import adopt_grandchildren
 from asyncq.supervisor.reaps import KeeperLink
 from asyncq.supervisor.result import Result
 from asyncq.supervisor.scoreboard import Scoreboard, SupervisorState
 from asyncq.supervisor.signals import Command, SignalInbox
 from asyncq.supervisor.slots import ManagedSlot, make_slots
-from asyncq.supervisor.spawn import ForkSpawner, Order, Spawner
+from asyncq.supervisor.spawn import ForkSpawner, Spawner
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
 from asyncq.supervisor.stopping import Stopping
+from asyncq.supervisor.vigil import Vigil
 from asyncq.supervisor.watch import Watch
 
 _log = logging.getLogger("asyncq.supervisor")
@@ -52,7 +58,8 @@ class Arbiter:
         scoreboard: Made by the caller with at least one slot per child.
         settings: Time limits.
         on_event: Called with every Event of `events`, in the arbiter's process; must be quick and must not raise.
-        spawner: How processes are made; default: by forking.
+        spawner: How processes are made that no zygote makes; default: by forking.
+        oom_kills: How often the kernel has killed for memory in our cgroup; default: nobody counts.
 
     Raises:
         ConfigurationError: specs and scoreboard do not fit together.
@@ -66,6 +73,7 @@ class Arbiter:
         on_event: Callable[[Event], object] | None = None,
         *,
         spawner: Spawner | None = None,
+        oom_kills: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._settings = settings or SupervisorSettings()
         self._board = scoreboard
@@ -75,9 +83,12 @@ class Arbiter:
         self._notices = Notices(on_event, self._settings.notify_socket)
         self._spawner = spawner or ForkSpawner()
         self._rng = Random()  # the jitter of the back-off
+        self._vigil = Vigil(self._slots, self._settings, self._notices, self._feed, oom_kills, time.monotonic())
         self._guard = RestartGuard(self._slots, self._settings)
         self._stopping = Stopping(self._slots, self._link, self._settings.reap_timeout_s)
         self._complete = False
+        self._quiet = False
+        self._redis_seen_mono = time.monotonic()
         self._any_worker_ready = False
         self._result = Result()
 
@@ -90,7 +101,20 @@ class Arbiter:
         """
         self._inbox = SignalInbox()
         self._watch = Watch(self._inbox, self._on_signals, self._on_message, self._on_end)
+        self._births = Births(
+            self._slots,
+            self._spawner,
+            self._watch,
+            self._settings,
+            self._rng,
+            feed=self._feed,
+            on_end=self._on_end,
+            on_ready=lambda slot: self._on_ready(slot, {}, time.monotonic()),
+        )
+        self._watch.expecting = self._births.expecting
         try:
+            if self._births.zygote is not None:
+                adopt_grandchildren()
             self._loop()
         except Exception:  # noqa: BLE001 - fence: the tree must not outlive a broken arbiter
             _log.exception("supervisor failed")
@@ -108,10 +132,16 @@ class Arbiter:
         self._show_state()
         for slot in self._slots:
             slot.feed(life.Start(), time.monotonic())
+        attention = self._vigil.attention
         while not self._stopping.finished:
             self._tick(time.monotonic())
             if not self._stopping.finished:
-                self._watch.wait(self._patience_s(time.monotonic()))
+                now = time.monotonic()
+                patience_s = self._patience_s(now)
+                attention.sleeps(now, patience_s)
+                self._watch.wait(patience_s)
+                if attention.wakes(time.monotonic()):
+                    _log.warning("supervisor was not running", extra={"effect": "silence until now is no hang"})
 
     def _tick(self, now: float) -> None:
         self._board.supervisor.beat()
@@ -119,14 +149,17 @@ class Arbiter:
             while self._stopping.next_stage(now):
                 self._ask_to_leave(Level.DRAIN)
         else:
+            self._look_at_redis(now)
+        if not self._stopping.level:
             self._look_at_brake(now)  # before the next probe starts, or there would always be one to hear out
+        self._vigil.look(now)
         for slot in self._slots:
-            self._feed(slot, life.Tick(self._guard.may_start(slot, now)), now)
+            self._feed(slot, life.Tick(self._may_start(slot, now)), now)
         self._link.share_living()
 
     def _patience_s(self, now: float) -> float:
         """Until the next thing that is due; what is due but held back is looked at again soon."""
-        waits = [slot.child.due_mono - now for slot in self._slots]
+        waits = [slot.child.due_mono - now for slot in self._slots] + [self._vigil.due_mono - now]
         return min(self._settings.tick_s, *(wait if wait > 0 else _HELD_BACK_S for wait in waits))
 
     def _feed(self, slot: ManagedSlot, event: life.Event, now: float) -> None:
@@ -136,29 +169,13 @@ class Arbiter:
             case life.Signal(number):
                 slot.send_signal(number)
 
-    # -- starting
+    def _may_start(self, slot: ManagedSlot, now: float) -> bool:
+        return self._births.can_fork(slot) and self._guard.may_start(slot, now)
 
     def _spawn(self, slot: ManagedSlot, now: float) -> None:
         self._guard.started(slot, now)
-        slot.generation += 1
-        slot.last_words = ""
-        slot.page.begin(slot.spec.role, slot.index)
-        try:
-            pid, channel = self._spawner.spawn(Order(slot.spec, slot.index, slot.generation, slot.page))
-        except OSError as error:
-            failures = slot.child.failures + 1
-            delay_s = policy.delay_s(failures + 1, self._settings, self._rng)
-            self._feed(slot, life.SpawnFailed(failures, delay_s), now)
-            _log.error(
-                "fork refused",
-                extra={"role": slot.spec.role, "index": slot.index, "error": str(error), "again_in_s": delay_s},
-            )
-            return
-        slot.channel = channel
-        self._watch.add(slot, pid)
-        self._feed(slot, life.Spawned(pid), now)
-        if not slot.spec.handshake:
-            self._on_ready(slot, {}, now)
+        on_probation = slot.is_worker and (self._guard.engaged or slot.child.failures > 0)
+        self._births.spawn(slot, now, quiet=self._quiet, on_probation=on_probation)
 
     # -- what children say
 
@@ -168,6 +185,8 @@ class Arbiter:
                 self._on_ready(slot, {key: message[key] for key in message if key != "type"}, time.monotonic())
             case "reaped":
                 self._link.ledger.confirm(message.get("seq"))
+            case "forked" | "not_forked" if self._births.zygote is not None and slot is self._births.zygote.slot:
+                self._births.zygote.answered(message)
             case "failed":
                 slot.last_words = str(message.get("sentence", ""))
             case other:
@@ -180,9 +199,11 @@ class Arbiter:
         if slot.state is not State.READY or before is State.READY:
             return
         self._any_worker_ready = self._any_worker_ready or slot.is_worker
+        self._hush(slot)  # it was forked before that changed
         self._notices.tell(ChildReady(slot.spec.role, slot.index, slot.child.pid, info, round(now - forked_mono, 3)))
         if slot is self._link.keeper:
             self._link.keeper_ready()
+        slot.crash = None  # it has been told
         if not self._complete and all(each.state is State.READY for each in self._slots):
             self._complete = True
             self._board.supervisor.set_complete()
@@ -192,27 +213,53 @@ class Arbiter:
     # -- ends
 
     def _on_end(self, slot: ManagedSlot, end: policy.Exit) -> None:
-        now, gone = time.monotonic(), slot.child
+        now, gone, page = time.monotonic(), slot.child, slot.page
         asked = gone.state is State.DRAINING
-        page = slot.page
-        verdict = policy.judge(end, asked=asked, was_ready=gone.was_ready, settled=page.settled, alone=page.alone)
+        found = self._vigil.autopsy(slot, gone.pid, end, asked=asked)
+        hung, oom = found.hung, found.oom
+        verdict = policy.judge(
+            end, asked=asked, was_ready=gone.was_ready, settled=page.settled, alone=page.alone, hung=hung, oom=oom
+        )
         exited = policy.exited(gone, end, verdict, now, self._settings, self._rng, hopeful=self._any_worker_ready)
         if end.code:
             slot.sweep_group(gone.pid)
-        self._link.buried(slot, policy.blame(end, asked=asked))
-        self._notices.tell(ChildDied(slot.spec.role, slot.index, gone.pid, str(end), verdict.reason, verdict.counted))
+        self._link.buried(slot, policy.blame(end, asked=asked, hung=hung, oom=oom), hung=hung)
+        died = found.told(slot, gone.pid, policy.cause(end, hung=hung, oom=oom), verdict)
+        self._notices.tell(died)
+        slot.remember(died)
         self._feed(slot, exited, now)
-        if asked:
+        if self._births.zygote is not None and slot is self._births.zygote.slot:
+            self._births.zygote.died()
+        self._draw_conclusions(slot, gone, end, verdict, exited, now)
+
+    def _draw_conclusions(
+        self,
+        slot: ManagedSlot,
+        gone: life.Child,
+        end: policy.Exit,
+        verdict: policy.Verdict,
+        exited: life.Exited,
+        now: float,
+    ) -> None:
+        """What the end of one child means for the whole tree."""
+        if gone.state is State.DRAINING:
             self._result.stopped(slot, gone, end)
         elif exited.fatal:
             self._give_up(self._result.first_boot_failed(slot, end))
-        elif slot.is_worker:
-            self._board.supervisor.count_restart(verdict.reason)
+        elif slot.is_worker or slot.spec.is_zygote:
+            if slot.is_worker:
+                self._board.supervisor.count_restart(verdict.reason)
             if self._guard.died(verdict, now):
                 self._show_state()
                 self._notices.tell(Degraded(self._guard.deaths(now), self._settings.brake_window_s))
 
     # -- giving up and stopping
+
+    def _look_at_redis(self, now: float) -> None:
+        seen = [slot.page.redis_seen_ns / 1e9 for slot in self._slots]
+        self._redis_seen_mono = max(self._redis_seen_mono, *seen)
+        if policy.redis_given_up(self._redis_seen_mono, now, self._settings):
+            self._give_up(self._result.redis_away(self._settings.redis_give_up_s))
 
     def _look_at_brake(self, now: float) -> None:
         match self._guard.look(now):
@@ -236,10 +283,40 @@ class Arbiter:
                     self._stop(Level(min(self._stopping.level + 1, Level.KILL)))
                 case Command.CANCEL:
                     self._stop(max(self._stopping.level, Level.CANCEL))
+                case Command.QUIET | Command.RESUME:
+                    self._set_quiet(command is Command.QUIET)
+                case Command.REOPEN:
+                    self._reopen()
+                case Command.DUMP:
+                    self._vigil.dump(time.monotonic())
                 case Command.REAP:
                     self._watch.reap()
                 case Command.IGNORE:
                     _log.warning("signal ignored", extra={"signal": number.name})
+
+    def _set_quiet(self, quiet: bool) -> None:
+        """Have all workers stop taking, or take again. Once the tree is leaving nobody takes anyway."""
+        if self._stopping.level or quiet is self._quiet:
+            return
+        self._quiet = quiet
+        self._show_state()
+        self._notices.tell(Quieted() if quiet else Resumed())
+        for slot in self._workers:
+            self._hush(slot)
+
+    def _hush(self, slot: ManagedSlot) -> None:
+        """Tell one worker, as soon as it can hear it."""
+        if slot.is_worker and slot.state is State.READY and slot.quiet is not self._quiet:
+            slot.quiet = self._quiet
+            slot.send_signal(signal.SIGTSTP if self._quiet else signal.SIGCONT)
+
+    def _reopen(self) -> None:
+        """The log's file was moved away: go on in a new one, and have the children do so."""
+        logs.reopen()
+        for slot in self._slots:
+            if slot.spec.handshake and slot.state in (State.READY, State.DRAINING):
+                slot.send_signal(signal.SIGUSR1)
+        _log.info("log reopened")
 
     def _stop(self, level: Level) -> None:
         """Begin to stop, or make it more urgent for the stage that is leaving."""
@@ -258,6 +335,8 @@ class Arbiter:
             state = SupervisorState.DRAINING
         elif self._guard.engaged:
             state = SupervisorState.DEGRADED
+        elif self._quiet:
+            state = SupervisorState.QUIET
         else:
             state = SupervisorState.RUNNING if self._complete else SupervisorState.BOOT
         self._board.supervisor.set_state(state)

@@ -55,7 +55,7 @@ class RestartGuard:
             self._pace = self._pace.add(now)
 
     def died(self, verdict: policy.Verdict, now: float) -> bool:
-        """A worker died. True if that has engaged the brake."""
+        """A worker died, or the zygote, without which there are no workers. True if that has engaged the brake."""
         before = self.engaged
         if verdict.counted:
             self._brake = self._brake.died(now)
@@ -66,6 +66,9 @@ class RestartGuard:
         since = self._brake.since_mono
         if since is None:
             return Change.NONE
+        if not self.deaths(now) and all(worker.state is State.READY for worker in self._workers):
+            self._brake = self._brake.released()
+            return Change.RELEASED
         ready = [worker for worker in self._workers if worker.state is State.READY]
         ok_s = self._settings.probe_ok_s
         if any(policy.probe_holds(w.child.since_mono, w.page.settled, since, now, ok_s) for w in ready):

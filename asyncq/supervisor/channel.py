@@ -7,11 +7,12 @@ outbox until `flush`.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 _log = logging.getLogger("asyncq.supervisor")
@@ -46,6 +47,42 @@ class Channel:
         """
         self._outbox += json.dumps(message, separators=(",", ":")).encode() + b"\n"
         self.flush()
+
+    def send_with(self, message: dict[str, Any], fds: Sequence[int]) -> None:
+        """Send one message with copies of these descriptors, or nothing of it.
+
+        Raises:
+            BlockingIOError: the other side is behind with reading; nothing was sent.
+            BrokenPipeError or ConnectionResetError: the other side is gone.
+        """
+        self.flush()
+        if self._outbox:
+            raise BlockingIOError(errno.EAGAIN, "the other end of the channel does not read")
+        raw = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        end = socket.socket(fileno=self._fd)
+        try:
+            sent = socket.send_fds(end, [raw], fds)
+        finally:
+            end.detach()
+        self._outbox += raw[sent:]
+
+    def receive_with(self, most_fds: int) -> tuple[dict[str, Any], list[int]] | None:
+        """The next message of `send_with` and its descriptors, which are the caller's now; None when none is here.
+
+        Every message of this channel must come from `send_with`, and no more than one may be under way.
+
+        Raises: as `receive` does.
+        """
+        end = socket.socket(fileno=self._fd)
+        try:
+            raw, fds, _, _ = socket.recv_fds(end, _READ_BYTES, most_fds)
+        except BlockingIOError:
+            return None
+        finally:
+            end.detach()
+        self._inbox += raw
+        message = self.receive()
+        return None if message is None else (message, fds)
 
     def flush(self) -> None:
         """Send what waits, as far as it fits. Raises as `send` does."""

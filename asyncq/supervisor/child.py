@@ -5,7 +5,9 @@ The arbiter feeds events and carries the action out; nothing here forks, signals
     EMPTY -Start-> BACKOFF -Tick-> STARTING -Ready-> READY -Leave-> DRAINING -Exited-> EMPTY
                       ^---------------Exited------------'  (FATAL instead when starting again is hopeless)
 
-Every Spawn action is answered at once, before any other event, with Spawned or SpawnFailed.
+Every Spawn action is answered with Spawned or SpawnFailed: at once when the arbiter itself forks, later when the
+zygote does. A child that hangs, in its boot or later, is put down: SIGABRT, so that it says where it stands, and
+SIGKILL `abort_timeout_s` later.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Limits:
 
     Attributes:
         cancels: False for roles that do not understand SIGQUIT: after the drain comes the kill.
+        abort_timeout_s: From SIGABRT to SIGKILL for a child that hangs.
         kill_again_s: A process that survives SIGKILL (uninterruptible sleep) gets another one after this time.
     """
 
@@ -58,6 +61,7 @@ class Limits:
     drain_timeout_s: float
     cancel_timeout_s: float
     cancels: bool
+    abort_timeout_s: float = 2.0
     kill_again_s: float = 5.0
 
 
@@ -72,6 +76,7 @@ class Child:
         due_mono: When something must happen by itself: the start, the boot time-out, the next level.
         failures: Counted deaths in a row.
         overdue: A time limit passed: the boot time-out while STARTING, the drain deadline while DRAINING.
+        put_down: It was sent SIGABRT because it hangs; whatever happens, SIGKILL follows.
         was_ready: It has been READY in this life.
     """
 
@@ -82,6 +87,7 @@ class Child:
     due_mono: float = math.inf
     failures: int = 0
     overdue: bool = False
+    put_down: bool = False
     was_ready: bool = False
 
 
@@ -139,7 +145,12 @@ class Leave:
     level: Level
 
 
-Event = Start | Tick | Spawned | SpawnFailed | Ready | Exited | Leave
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """The watchdog has given it up."""
+
+
+Event = Start | Tick | Spawned | SpawnFailed | Ready | Exited | Leave | Hung
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +192,8 @@ def step(child: Child, event: Event, limits: Limits, now: float) -> Step:
             return _exited(child, event, now)
         case Leave(level):
             return _leave(child, level, limits, now)
+        case Hung():
+            return _put_down(child, limits, now)
         case _:  # pragma: no cover - the type checker proves it
             assert_never(event)
 
@@ -199,16 +212,27 @@ def _tick(child: Child, may_start: bool, limits: Limits, now: float) -> Step:
             return child, None
         due = now + limits.boot_timeout_s
         return Child(state=State.STARTING, since_mono=now, due_mono=due, failures=child.failures), Spawn()
+    if child.put_down:
+        return replace(child, due_mono=now + limits.kill_again_s), Signal(signal.SIGKILL)
     if child.state is State.STARTING:
-        # Boot time-out. It stays STARTING until its exit is seen; the kill is repeated meanwhile.
+        # Boot time-out. It stays STARTING until its exit is seen. Without a process yet: whoever forks it is watched.
         late = replace(child, overdue=True, due_mono=now + limits.kill_again_s)
-        return late, _signal(late, Level.KILL)
+        return _put_down(late, limits, now) if child.pid else (late, None)
     following = Level.CANCEL if child.level is Level.DRAIN and limits.cancels else Level.KILL
     return _at_level(replace(child, overdue=True), following, limits, now)
 
 
 def _spawned(child: Child, pid: int) -> Step:
-    return (replace(child, pid=pid) if child.state is State.STARTING else child), None
+    if child.state not in (State.STARTING, State.DRAINING) or child.pid:
+        return child, None
+    born = replace(child, pid=pid)
+    return born, _signal(born, born.level)  # it was asked to leave before it was there
+
+
+def _put_down(child: Child, limits: Limits, now: float) -> Step:
+    if not child.pid or child.put_down:
+        return child, None
+    return replace(child, put_down=True, due_mono=now + limits.abort_timeout_s), Signal(signal.SIGABRT)
 
 
 def _ready(child: Child, now: float) -> Step:
@@ -232,6 +256,8 @@ def _leave(child: Child, level: Level, limits: Limits, now: float) -> Step:
         return Child(), None
     if level is Level.CANCEL and not limits.cancels:
         level = Level.DRAIN
+    if child.put_down and level is not Level.KILL:  # it could not obey, and its time is running out
+        return replace(child, state=State.DRAINING, level=max(level, child.level)), None
     if level > child.level or level is Level.KILL:
         return _at_level(child, level, limits, now)
     return child, None

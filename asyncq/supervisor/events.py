@@ -27,8 +27,11 @@ class ChildDied:
 
     Attributes:
         cause: "exit code 3" or "killed by SIGSEGV".
-        reason: asked, boot, external, crash or killed.
+        reason: asked, boot, external, crash, killed, hang or oom.
         counted: Whether it counts for back-off and brake.
+        task, message_id: What its loop was stuck in, if it hung and that is known.
+        stack: What it left in its black box.
+        last_lines: Of its standard error, if it was on probation.
     """
 
     role: str
@@ -37,6 +40,40 @@ class ChildDied:
     cause: str
     reason: str
     counted: bool
+    task: str = ""
+    message_id: str = ""
+    stack: str = ""
+    last_lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChildHung:
+    """A child's event loop has not turned for some time. Told once per stall; the child lives.
+
+    Attributes:
+        silent_s: For how long.
+        task, message_id, queue: What it is stuck in; empty when that cannot be known.
+        stack: Where all its threads stand.
+    """
+
+    role: str
+    index: int
+    pid: int
+    silent_s: float
+    task: str
+    message_id: str
+    queue: str
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dumped:
+    """A child was asked where it stands."""
+
+    role: str
+    index: int
+    pid: int
+    stack: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +102,42 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
+class Quieted:
+    """No worker takes messages any more; what runs goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Workers take messages again."""
+
+
+@dataclass(frozen=True, slots=True)
 class GaveUp:
     """The supervisor stops by itself: a first boot that another try cannot cure, or a crash loop. Told once.
 
     Attributes:
         exit_code: What `run` will return.
         last_words: What the newest children said before they died, each sentence once.
+        last_lines: The end of what the last of them wrote to standard error.
         sentence: What a person is told on standard error.
     """
 
     exit_code: int
     last_words: tuple[str, ...]
     sentence: str
+    last_lines: tuple[str, ...] = ()
 
 
-Event = ChildReady | ChildDied | AllReady | Draining | Degraded | Recovered | GaveUp
+Event = (
+    ChildReady
+    | ChildDied
+    | ChildHung
+    | Dumped
+    | AllReady
+    | Draining
+    | Degraded
+    | Recovered
+    | Quieted
+    | Resumed
+    | GaveUp
+)

@@ -15,12 +15,16 @@ from typing import Final
 from asyncq.supervisor.events import (
     AllReady,
     ChildDied,
+    ChildHung,
     ChildReady,
     Degraded,
     Draining,
+    Dumped,
     Event,
     GaveUp,
+    Quieted,
     Recovered,
+    Resumed,
 )
 from asyncq.supervisor.notify import Notifier
 
@@ -29,9 +33,13 @@ _log = logging.getLogger("asyncq.supervisor")
 _LINES: Final[Mapping[type, tuple[int, str]]] = {
     ChildReady: (logging.INFO, "child ready"),
     ChildDied: (logging.WARNING, "child died"),
+    ChildHung: (logging.WARNING, "event loop blocked"),
+    Dumped: (logging.INFO, "stack dump"),
     Draining: (logging.INFO, "draining"),
     Degraded: (logging.ERROR, "crash loop suspected"),
     Recovered: (logging.INFO, "recovered"),
+    Quieted: (logging.INFO, "quiet"),
+    Resumed: (logging.INFO, "resumed"),
     GaveUp: (logging.ERROR, "gave up"),
 }
 
@@ -54,7 +62,7 @@ class Notices:
         match event:
             case GaveUp():
                 with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-                    sys.stderr.write(f"asyncq: {event.sentence}\n")
+                    sys.stderr.write("".join(f"{line}\n" for line in (f"asyncq: {event.sentence}", *event.last_lines)))
                     sys.stderr.flush()
             case AllReady():
                 self._notifier.send("READY=1", "STATUS=all children ready")

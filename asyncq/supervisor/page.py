@@ -1,4 +1,4 @@
-"""One child's page in the shared memory: cells of 8 bytes and two texts, written without locks or system calls.
+"""One child's page in the shared memory: cells of 8 bytes and three texts, written without locks or system calls.
 
 The child writes beat, load, Redis and texts (it is a `core.doors.Slot`); the arbiter writes what it knows about the
 process; admin reads. One writer per cell; stores go through `memoryview.cast("Q")` because `struct.pack_into` lets
@@ -11,12 +11,13 @@ import json
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from asyncq.core.errors import ConfigurationError
 from asyncq.supervisor.child import State
 
-PAGE_BYTES: Final = 16 * 1024  # two copies of two texts; untouched pages of anonymous memory cost nothing
+PAGE_BYTES: Final = 20 * 1024  # two copies of three texts; untouched pages of anonymous memory cost nothing
 _CELL_BYTES: Final = 8
 _HEADER_BYTES: Final = 256
 
@@ -24,7 +25,8 @@ _HEADER_BYTES: Final = 256
 _ROLE, _PID, _STATE, _STATE_SINCE, _ROLE_INDEX = range(5)
 _BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE = range(8, 14)
 
-_TEXT_BYTES: Final = (PAGE_BYTES - _HEADER_BYTES) // 2
+_CULPRIT_BYTES: Final = 4 * 1024
+_TEXT_BYTES: Final = (PAGE_BYTES - _HEADER_BYTES - _CULPRIT_BYTES) // 2
 _READ_ATTEMPTS: Final = 8
 
 # A slot whose start fails goes to and fro between these: for whoever waits for a child they are one state.
@@ -91,6 +93,27 @@ class Text:
         return self._CELLS * _CELL_BYTES + copy * self.limit_bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Culprit:
+    """What ran in the event loop of a child when it was asked why it does not beat.
+
+    Attributes:
+        activity: The asyncio task that was current; empty when it was a callback, or nothing.
+        task, id: Name and id of the message's task; empty when no message is known to be behind it.
+        queue, wid, token: Which message it is: the in-flight record of that incarnation; token 0 = none, or delivered
+            at most once.
+        ran_s: For how long the message had been running.
+    """
+
+    activity: str
+    task: str
+    id: str
+    queue: str
+    wid: str
+    token: int
+    ran_s: float
+
+
 class SlotPage:
     """One slot's page; outlives the children of the slot.
 
@@ -103,6 +126,7 @@ class SlotPage:
         self._cells = area[:_HEADER_BYTES].cast("Q")
         self._incarnations = Text(area[_HEADER_BYTES : _HEADER_BYTES + _TEXT_BYTES])
         self._queues = Text(area[_HEADER_BYTES + _TEXT_BYTES : _HEADER_BYTES + 2 * _TEXT_BYTES])
+        self._culprit = Text(area[PAGE_BYTES - _CULPRIT_BYTES : PAGE_BYTES])
 
     # -- the child writes
 
@@ -139,6 +163,16 @@ class SlotPage:
         """Publish the queues of the app that this process has loaded."""
         self._queues.write(queues)
 
+    def set_culprit(
+        self, *, activity: str, task: str, id_: str, queue: str, wid: str, token: int, ran_s: float
+    ) -> None:
+        """What runs right now, see Culprit; holds until the next beat. Called in a signal handler.
+
+        Raises:
+            ConfigurationError: texts that are too long together (about 2,000 bytes).
+        """
+        self._culprit.write([self._cells[_BEAT], activity, task, id_, queue, wid, token, ran_s])
+
     # -- the arbiter writes
 
     def begin(self, role: str, role_index: int) -> None:
@@ -146,6 +180,7 @@ class SlotPage:
         for cell in (_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE, _PID):
             self._cells[cell] = 0
         self._incarnations.write([])
+        self._culprit.write(None)
         self._cells[_ROLE] = int.from_bytes(role.encode(), "big")
         self._cells[_ROLE_INDEX] = role_index
 
@@ -178,6 +213,15 @@ class SlotPage:
     def queues(self) -> list[str]:
         """The queues of the app, as the last child of this slot published them."""
         return self._queues.read() or []
+
+    @property
+    def culprit(self) -> Culprit | None:
+        """What the child was busy with when it was asked; None when it was not, could not say, or has beaten since."""
+        beat_ns, *said = self._culprit.read() or (None,)
+        if beat_ns != self.beat_ns:
+            return None
+        activity, task, id_, queue, wid, token, ran_s = said
+        return Culprit(activity=activity, task=task, id=id_, queue=queue, wid=wid, token=token, ran_s=ran_s)
 
     @property
     def role(self) -> str:

@@ -44,7 +44,16 @@ class Verdict:
     counted: bool
 
 
-def judge(end: Exit, *, asked: bool, was_ready: bool, settled: int, alone: bool = False) -> Verdict:
+def judge(
+    end: Exit,
+    *,
+    asked: bool,
+    was_ready: bool,
+    settled: int,
+    alone: bool = False,
+    hung: bool = False,
+    oom: bool = False,
+) -> Verdict:
     """Judge one death.
 
     Args:
@@ -53,25 +62,40 @@ def judge(end: Exit, *, asked: bool, was_ready: bool, settled: int, alone: bool 
         was_ready: It had said ready.
         settled: How many messages it had settled in its life.
         alone: It was running a suspect alone: then the message is judged by this death, not the worker.
+        hung: We have put it down because its loop hung.
+        oom: The kernel has killed it for its memory.
     """
+    useless = settled == 0 and not alone
     if asked:
         return Verdict("asked", False)
     if not was_ready:
         return Verdict("boot", True)
+    if hung or oom:
+        return Verdict("hang" if hung else "oom", useless)
     if end.code in _OBEYED:
         # Somebody else told it to leave and it did: not a failure of the child.
-        return Verdict("external", settled == 0 and not alone)
-    return Verdict("killed" if end.code < 0 else "crash", settled == 0 and not alone)
+        return Verdict("external", useless)
+    return Verdict("killed" if end.code < 0 else "crash", useless)
 
 
-def blame(end: Exit, *, asked: bool) -> str:
+def cause(end: Exit, *, hung: bool, oom: bool) -> str:
+    """How it ended, and by whom, as far as that is known."""
+    why = " (its event loop hung)" if hung else " (out of memory)" if oom else ""
+    return f"{end}{why}"
+
+
+def blame(end: Exit, *, asked: bool, hung: bool = False, oom: bool = False) -> str:
     """What this end says against the messages that were in flight: a name of `core.blame.Blame`.
 
     Args:
         end: How it ended. After an orderly end nothing is in flight any more, so that a code of 0 with something in
             flight is that of a handler that ended the process.
         asked: We had asked it to leave, and may have killed it for being late.
+        hung: We have put it down: by itself it would never have ended.
+        oom: What it ran took all the memory there was.
     """
+    if hung or (oom and not asked):
+        return "crashed"
     if end.code == -signal.SIGKILL:
         return "nobody" if asked else "killed"
     if end.code in (EXIT_HANDED_BACK, -signal.SIGTERM, -signal.SIGQUIT):
@@ -117,6 +141,11 @@ def delay_s(failures: int, settings: SupervisorSettings, rng: Random) -> float:
         return 0.0
     longest = min(settings.backoff_cap_s, settings.backoff_base_s * 2.0 ** min(failures - 2, 60))
     return rng.uniform(longest / 2, longest)
+
+
+def redis_given_up(last_seen_mono: float, now: float, settings: SupervisorSettings) -> bool:
+    """Redis has answered nobody for so long that somebody else must decide."""
+    return bool(settings.redis_give_up_s) and now - last_seen_mono >= settings.redis_give_up_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asyncq.supervisor.child import State
+from asyncq.supervisor.page import Culprit
 from asyncq.supervisor.slots import ManagedSlot
 
 Incarnations = Sequence[tuple[str, Sequence[str]]]
@@ -25,12 +26,17 @@ class ReapLedger:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def add(self, incarnations: Incarnations, blame: str) -> dict[str, Any] | None:
-        """Remember a dead child's incarnations; None when there are none: then nothing is to be reaped."""
+    def add(self, incarnations: Incarnations, blame: str, culprit: Culprit | None = None) -> dict[str, Any] | None:
+        """Remember a dead child's incarnations; None when there are none: then nothing is to be reaped.
+
+        `culprit`: the message that alone is to blame; left out when it is no message that a reap could find.
+        """
         if not incarnations:
             return None
         self._last += 1
-        message = {"type": "reap", "seq": self._last, "incarnations": incarnations, "blame": blame}
+        message: dict[str, Any] = {"type": "reap", "seq": self._last, "incarnations": incarnations, "blame": blame}
+        if culprit is not None and culprit.token:
+            message["culprit"] = {"queue": culprit.queue, "wid": culprit.wid, "token": culprit.token}
         self._pending[self._last] = message
         return message
 
@@ -53,16 +59,20 @@ class KeeperLink:
         self.ledger = ReapLedger()
         self._told_versions: tuple[int, ...] | None = None
 
-    def buried(self, slot: ManagedSlot, blame: str) -> None:
+    def buried(self, slot: ManagedSlot, blame: str, *, hung: bool = False) -> None:
         """A child is dead: have its incarnations reaped now, and cleared from its page.
 
-        `blame`: what its end says against what it was running, a name of `core.blame.Blame`.
+        Args:
+            slot: Where it lived.
+            blame: What its end says against what it was running, a name of `core.blame.Blame`.
+            hung: It was put down because its loop hung: if its page says what blocked it, only that is to blame.
         """
         incarnations = slot.page.incarnations
+        culprit = slot.page.culprit if hung else None
         slot.page.clear_incarnations()
         if self.keeper is None:
             return
-        message = self.ledger.add(incarnations, blame)
+        message = self.ledger.add(incarnations, blame, culprit)
         if message is not None:
             # First without it in the list of the living: its leases must not be renewed once it is reaped.
             self.share_living()

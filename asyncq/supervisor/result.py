@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asyncq.core.errors import EXIT_CRASH_LOOP, EXIT_HANDED_BACK, EXIT_OK
+from asyncq.core.errors import EXIT_CRASH_LOOP, EXIT_HANDED_BACK, EXIT_OK, EXIT_UNAVAILABLE
 from asyncq.supervisor.child import Child
 from asyncq.supervisor.events import GaveUp
 from asyncq.supervisor.policy import Exit
@@ -42,11 +42,19 @@ class Result:
         words = tuple(dict.fromkeys(worker.last_words for worker in workers if worker.last_words))
         said = "; ".join(words) or "they said nothing; see their output above"
         sentence = f"crash loop: workers keep dying before they settle anything. Last words: {said}"
-        return self._give_up(EXIT_CRASH_LOOP, words, sentence)
+        lines = max((worker.last_lines for worker in workers), key=len, default=())
+        return self._give_up(EXIT_CRASH_LOOP, words, sentence, lines)
 
-    def _give_up(self, exit_code: int, last_words: tuple[str, ...], sentence: str) -> GaveUp | None:
+    def redis_away(self, for_s: float) -> GaveUp | None:
+        """Redis has answered nobody for as long as it was to be waited for."""
+        sentence = f"Redis has not answered for {for_s:g} s (--redis-give-up); see the log for the error"
+        return self._give_up(EXIT_UNAVAILABLE, (), sentence)
+
+    def _give_up(
+        self, exit_code: int, last_words: tuple[str, ...], sentence: str, last_lines: tuple[str, ...] = ()
+    ) -> GaveUp | None:
         """None when it was given up already: the first reason holds."""
         if self._gave_up:
             return None
         self._gave_up = exit_code
-        return GaveUp(exit_code, last_words, sentence)
+        return GaveUp(exit_code, last_words, sentence, last_lines)

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # Why workers were restarted, in the order of their cells.
-RESTART_REASONS: Final = ("crash", "killed", "boot", "external")
+RESTART_REASONS: Final = ("crash", "killed", "boot", "external", "hang", "oom")
 
 _BEAT, _STATE, _WANTED, _COMPLETE = range(4)
 _RESTARTS: Final = 16
@@ -40,13 +40,14 @@ class SupervisorState(IntEnum):
     """How the whole tree is.
 
     BOOT until every child has been ready at once, DEGRADED while the brake lets only one worker at a time be started,
-    DRAINING from the first request to stop.
+    DRAINING from the first request to stop, QUIET while no worker is to take messages.
     """
 
     BOOT = 0
     RUNNING = 1
     DEGRADED = 2
     DRAINING = 3
+    QUIET = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,10 @@ class Command(Enum):
 
     STOP = "stop"
     CANCEL = "cancel"
+    QUIET = "quiet"
+    RESUME = "resume"
+    REOPEN = "reopen"
+    DUMP = "dump"
     REAP = "reap"
     IGNORE = "ignore"
 
@@ -28,20 +32,30 @@ COMMANDS: Final[Mapping[signal.Signals, Command]] = {
     signal.SIGINT: Command.STOP,
     signal.SIGQUIT: Command.CANCEL,
     signal.SIGCHLD: Command.REAP,
-    # Caught, so that none of them ends or stops the supervisor by its default action. SIGCONT does neither, and systemd
-    # sends one behind every SIGTERM.
+    signal.SIGTSTP: Command.QUIET,
+    # systemd sends one behind every SIGTERM, and whoever wakes a stopped process sends one.
+    signal.SIGCONT: Command.RESUME,
+    signal.SIGUSR1: Command.REOPEN,
+    signal.SIGUSR2: Command.DUMP,
+    # Caught, so that none of them ends or stops the supervisor by its default action.
     signal.SIGHUP: Command.IGNORE,
-    signal.SIGUSR1: Command.IGNORE,
-    signal.SIGUSR2: Command.IGNORE,
     signal.SIGTTIN: Command.IGNORE,
     signal.SIGTTOU: Command.IGNORE,
-    signal.SIGTSTP: Command.IGNORE,
 }
 
 _NUMBERS: Final = frozenset(int(number) for number in COMMANDS)
 
-# A child leads its own process group: the terminal and `pkill -HUP` mean the arbiter, not the child.
-_IGNORED_IN_CHILD: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
+# A child leads its own process group: the terminal and `pkill -HUP` mean the arbiter, not the child. The others would
+# end or stop a child that has not yet installed its own handlers.
+_IGNORED_IN_CHILD: Final = (
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGTSTP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

@@ -8,15 +8,23 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from asyncq.core.errors import ConfigurationError
+from asyncq.supervisor.blackbox import BlackBox
 from asyncq.supervisor.channel import Channel
 from asyncq.supervisor.child import Action, Child, Event, Limits, State, step
+from asyncq.supervisor.events import ChildDied
 from asyncq.supervisor.page import SlotPage
 from asyncq.supervisor.scoreboard import Scoreboard
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+
+# Deaths that somebody may want to hear of; `asked` and `external` are none.
+_CRASHES: Final = ("crash", "killed", "boot", "hang", "oom")
+# It travels with the order for the next child.
+_MOST_STACK_CHARS: Final = 16_000
+_MOST_LINE_CHARS: Final = 500
 
 
 def limits_of(spec: ChildSpec, settings: SupervisorSettings) -> Limits:
@@ -38,6 +46,11 @@ class ManagedSlot:
         channel: Our end while there is a process.
         pidfd: Readable when the process has ended; -1 where the system has none.
         last_words: The failure that the newest child of this slot told about; empty when it told of none.
+        quiet: It was told not to take messages.
+        on_probation: Its standard error goes to `captured`.
+        crash: How the child before it died, until the next one is ready; fields of `core.hooks.Crash`.
+        box, captured: See `blackbox`; of every child of this slot in turn.
+        last_lines: The end of what the newest child that was on probation wrote to standard error.
         writing: The selector also watches for room to write.
     """
 
@@ -51,6 +64,10 @@ class ManagedSlot:
         self.channel: Channel | None = None
         self.pidfd = -1
         self.last_words = ""
+        self.quiet = self.on_probation = False
+        self.last_lines: tuple[str, ...] = ()
+        self.crash: Mapping[str, Any] | None = None
+        self.box, self.captured = BlackBox(), BlackBox()
         self.writing = False
 
     @property
@@ -62,6 +79,24 @@ class ManagedSlot:
     def state(self) -> State:
         """Where its child is in its life."""
         return self.child.state
+
+    def begin(self, *, quiet: bool, on_probation: bool) -> None:
+        """A child is about to be made here; see `births` for the arguments."""
+        self.generation += 1
+        self.last_words = ""
+        self.quiet, self.on_probation = quiet, on_probation
+        self.box.begin()
+        self.captured.begin()
+        self.page.begin(self.spec.role, self.index)
+
+    def remember(self, died: ChildDied) -> None:
+        """For the next child, and for whoever asks why there is none."""
+        if died.last_lines:
+            self.last_lines = tuple(line[:_MOST_LINE_CHARS] for line in died.last_lines)
+        if self.is_worker and died.reason in _CRASHES:
+            told = ("index", "pid", "cause", "reason", "task", "message_id")
+            more = {"stack": died.stack[-_MOST_STACK_CHARS:], "last_lines": self.last_lines if died.last_lines else ()}
+            self.crash = {name: getattr(died, name) for name in told} | more
 
     def feed(self, event: Event, now: float) -> Action | None:
         """Move the child on and show it in the page; the action is for the caller to carry out."""

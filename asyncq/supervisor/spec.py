@@ -11,6 +11,7 @@ from typing import Any, Final
 from asyncq.core.errors import ConfigurationError
 
 WORKER: Final = "worker"
+ZYGOTE: Final = "zygote"
 MAX_ROLE_CHARS: Final = 8
 
 
@@ -19,8 +20,8 @@ class ChildSpec:
     """One kind of child.
 
     Attributes:
-        role: 1 to 8 ASCII letters: `worker`, `keeper`, `admin`, `redis`. Only workers are drained with the long
-            limits, understand SIGQUIT, and count for the brake.
+        role: 1 to 8 ASCII letters: `worker`, `zygote`, `keeper`, `admin`, `redis`. Only workers are drained with the
+            long limits and understand SIGQUIT; only they and the zygote count for the brake.
         target: "module:function", imported after the fork and called with a ChildContext; returns an exit code.
         count: How many of them; default 1.
         args: Handed to the target untouched (it crosses a fork, so any object will do).
@@ -28,6 +29,7 @@ class ChildSpec:
         stop_stage: Stages stop in ascending order, each when the one before is gone.
         handshake: False for a target that execs a foreign program: READY right after the fork.
         boot_timeout_s: READY must come within this time, seconds; default 60.
+        from_zygote: Forked by the child whose role is `zygote`, with everything that that one has imported.
         gives_back: True for the child (at most one) that is told to reap the incarnations of the dead.
     """
 
@@ -39,12 +41,18 @@ class ChildSpec:
     stop_stage: int = 0
     handshake: bool = True
     boot_timeout_s: float = 60.0
+    from_zygote: bool = False
     gives_back: bool = False
 
     @property
     def is_worker(self) -> bool:
         """Whether it consumes messages."""
         return self.role == WORKER
+
+    @property
+    def is_zygote(self) -> bool:
+        """Whether it forks the others."""
+        return self.role == ZYGOTE
 
     def __post_init__(self) -> None:
         if not (self.role.isascii() and self.role.isalpha() and len(self.role) <= MAX_ROLE_CHARS):
@@ -74,6 +82,9 @@ class SupervisorSettings:
         probe_ok_s: A probe that stays READY this long (or settles something) releases the brake.
         crash_loop_exit_s: Exit 1 after this long of failing probes.
         respawns_per_s: Replacements in any one second, counted deaths or not.
+        watchdog_s: A child whose loop has not beaten for this long is put down.
+        warn_s: One that has not beaten for this long is asked where it stands.
+        redis_give_up_s: Exit 69 when Redis has answered nobody for this long; 0 = never.
         tick_s: Longest sleep of the loop.
         notify_socket: Address of systemd's notification socket; empty means none.
     """
@@ -90,5 +101,8 @@ class SupervisorSettings:
     probe_ok_s: float = 5.0
     crash_loop_exit_s: float = 45.0
     respawns_per_s: int = 10
+    watchdog_s: float = 20.0
+    warn_s: float = 2.0
+    redis_give_up_s: float = 0.0
     tick_s: float = 1.0
     notify_socket: str = ""

@@ -26,6 +26,7 @@ class Watch:
         on_signals: It has something.
         on_message: A child said something.
         on_end: A child's process has ended; its last words have been heard and its descriptors closed.
+        expecting: Whether a child may be there whose pid we do not know yet.
     """
 
     def __init__(
@@ -34,22 +35,38 @@ class Watch:
         on_signals: Callable[[], object],
         on_message: Callable[[ManagedSlot, dict[str, Any]], object],
         on_end: Callable[[ManagedSlot, Exit], object],
+        expecting: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._on_message, self._on_end = on_message, on_end
+        self._on_message, self._on_end, self.expecting = on_message, on_end, expecting
         self._by_pid: dict[int, ManagedSlot] = {}
+        self._strangers: dict[int, Exit] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox, selectors.EVENT_READ, lambda mask: on_signals())
 
-    def add(self, slot: ManagedSlot, pid: int) -> None:
-        """A process was made for this slot; its channel is in the slot."""
+    def listen(self, slot: ManagedSlot) -> None:
+        """To the channel of a child that is there or is being made."""
         assert slot.channel is not None
-        self._by_pid[pid] = slot
         self._selector.register(slot.channel, selectors.EVENT_READ, functools.partial(self._on_channel, slot))
+
+    def hang_up(self, slot: ManagedSlot) -> None:
+        """On a child that was never made."""
+        if slot.channel is not None:
+            self._selector.unregister(slot.channel)
+        slot.forget_process()
+
+    def add(self, slot: ManagedSlot, pid: int) -> Exit | None:
+        """A process was made for this slot. Returns its end if it is over already."""
+        end = self._strangers.pop(pid, None)
+        if end is not None and not _is_our_child(pid):
+            self._let_go(slot)
+            return end
+        self._by_pid[pid] = slot
         # A pidfd says it sooner and more surely than SIGCHLD; SIGCHLD alone is enough where there is none.
         with contextlib.suppress(AttributeError, OSError):
             slot.pidfd = os.pidfd_open(pid)
         if slot.pidfd >= 0:
             self._selector.register(slot.pidfd, selectors.EVENT_READ, lambda mask: self.reap())
+        return None
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until something happens, at most this long, and pass it on."""
@@ -58,11 +75,15 @@ class Watch:
             key.data(mask)
 
     def reap(self) -> None:
-        """Collect every ended process; as PID 1 that includes strangers."""
+        """Collect every ended process. That includes strangers: orphans of the children, and as PID 1 anybody's."""
+        if not self.expecting():
+            self._strangers.clear()
         while ended := _next_ended():
             pid, end = ended
             slot = self._by_pid.pop(pid, None)
-            if slot is not None:
+            if slot is None:
+                self._strangers[pid] = end  # it may be a child of ours whose pid the zygote is about to tell
+            else:
                 self._let_go(slot)
                 self._on_end(slot, end)
 
@@ -109,6 +130,15 @@ class Watch:
         if slot.pidfd >= 0:
             self._selector.unregister(slot.pidfd)
         slot.forget_process()
+
+
+def _is_our_child(pid: int) -> bool:
+    """A process with this number lives or waits to be collected, and is ours: the number was given a second time."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _next_ended() -> tuple[int, Exit] | None:

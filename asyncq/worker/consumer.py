@@ -17,7 +17,7 @@ from asyncq.core.options import TaskOptions
 from asyncq.core.outcome import SUCCEEDED, Kind, Outcome
 from asyncq.core.settlement import RELEASE, DeadLetter, Reschedule, Settlement, SettlementRules, settle_for
 from asyncq.worker.executor import Executor
-from asyncq.worker.running import Running
+from asyncq.worker.running import RUNNING, Running
 from asyncq.worker.source import Delivery, Source
 from asyncq.worker.turns import Turns
 
@@ -59,6 +59,7 @@ class Consumer:
         """Until cancelled, also when a handler swallows that cancellation. What runs then is handed back."""
         consumer = self.running.consumer = asyncio.current_task()
         assert consumer is not None
+        RUNNING.set(self.running)
         source, turns = self._source, self._turns
         ready, one, cancelling = source.ready, self._one, consumer.cancelling
         while not cancelling():
@@ -71,9 +72,9 @@ class Consumer:
         """Run one message and hand over its settlement. Returns when it ended (perf_counter seconds)."""
         origin, token, raw = delivery
         queue, observer, running = origin.queue, self._observer, self.running
-        running.origin = origin
+        running.origin, running.token = origin, token
         observer.started(queue)
-        started_at = time.perf_counter()
+        started_at = running.started_at = time.perf_counter()
         try:
             outcome = await self._executor.run(queue, raw, running)
         except (asyncio.CancelledError, KeyboardInterrupt):  # this consumer ends, and its handler did not

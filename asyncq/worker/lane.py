@@ -31,7 +31,7 @@ class Lane:
 
     def __init__(self, registration: Registration) -> None:
         self.registration = registration
-        self.queue = registration.queue
+        self.queue, self.wid = registration.queue, registration.wid
         self.batch = Batch()
         self.held = 0
         self.empty = self.rang = self.resting = self.lost = False

@@ -7,6 +7,7 @@ Called in the child of a supervisor and by `asyncq worker`. The only module of t
     SIGTSTP   quiet: take nothing more, go on with what runs, stay
     SIGCONT   resume: take again
     SIGINT    first as SIGTERM, then as SIGQUIT (only without a supervisor, which keeps Ctrl-C from its children)
+    SIGUSR2   write down what runs, see `worker.dump`
 
 In order: start hooks, ready, work, drain, stop hooks. A signal that comes while start hooks run cancels them.
 """
@@ -23,13 +24,16 @@ from typing import Any, Final
 
 import uvloop
 
+from asyncq.core.doors import Slot
 from asyncq.core.errors import EXIT_HANDED_BACK, EXIT_OK
 from asyncq.core.hooks import Crash, Hooks
-from asyncq.worker import hooking
+from asyncq.core.nulls import NullSlot
+from asyncq.worker import dump, hooking
 from asyncq.worker.worker import Worker
 
 log = logging.getLogger("asyncq.worker")
 
+STANDARD_ERROR_FD: Final = 2
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 CUT_OFF_S: Final = 1.0
 
@@ -68,6 +72,8 @@ def run(
     on_ready: Callable[[], None] = lambda: None,
     parent_fd: int | None = None,
     deadlines: Deadlines | None = None,
+    box_fd: int = STANDARD_ERROR_FD,
+    slot: Slot | None = None,
     hooks: Hooks | None = None,
     crash: Crash | None = None,
     quiet: bool = False,
@@ -79,6 +85,8 @@ def run(
         on_ready: Called when the start hooks have returned and the consumers are about to start. Does not need Redis.
         parent_fd: A channel whose end of file means that the supervisor is gone.
         deadlines: See Deadlines.
+        box_fd: Where dumps go, see `worker.dump`.
+        slot: Is told what runs when a dump is asked for.
         hooks: Of the app; its start, stop and crash hooks are called.
         crash: Of the process whose place this one takes: the crash hooks hear of it.
         quiet: Take nothing before SIGCONT.
@@ -90,6 +98,7 @@ def run(
     """
 
     def make() -> tuple[Life, _Signals]:
+        dump.install(box_fd, slot or NullSlot())
         life = build()
         signals = _Signals(life.worker, deadlines)
         signals.listen(parent_fd)

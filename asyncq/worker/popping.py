@@ -29,7 +29,7 @@ class Popped:
     """Implements worker.source.Origin: the queue of a message that exists only here, and what waits to be written."""
 
     def __init__(self, queue: str) -> None:
-        self.queue = queue
+        self.queue, self.wid = queue, ""
         self.refused = False
         self.unwritten: list[tuple[bytes, Settlement]] = []
 

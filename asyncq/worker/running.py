@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
 from asyncq.core.message import Message
 from asyncq.core.outcome import Kind
 from asyncq.core.task import Task
+from asyncq.worker.source import Origin
 
 
 class Running:
@@ -24,11 +26,24 @@ class Running:
         handed_back: How many attempts of this consumer ended because they were to be handed back.
         cancelled_as: Why we cancelled the handler: TIMED_OUT or RELEASED; None if we did not.
         message: The decoded message, None if it could not be decoded.
-        origin: Where the message came from.
+        origin: Where the message came from; as the next two still that of the last one when nothing runs.
+        token: Its name there.
+        started_at: When it began (perf_counter seconds).
         task: The registered task, None if unknown.
     """
 
-    __slots__ = ("cancelled_as", "consumer", "deadline_mono", "handed_back", "in_handler", "message", "origin", "task")
+    __slots__ = (
+        "cancelled_as",
+        "consumer",
+        "deadline_mono",
+        "handed_back",
+        "in_handler",
+        "message",
+        "origin",
+        "started_at",
+        "task",
+        "token",
+    )
 
     def __init__(self) -> None:
         self.consumer: asyncio.Task[None] | None = None
@@ -37,7 +52,9 @@ class Running:
         self.deadline_mono = math.inf
         self.cancelled_as: Kind | None = None
         self.message: Message | None = None
-        self.origin: object = None
+        self.origin: Origin | None = None
+        self.token = 0
+        self.started_at = 0.0
         self.task: Task[Any, Any] | None = None
 
     def begin(self, deadline_mono: float) -> None:
@@ -66,3 +83,7 @@ class Running:
         """The whole consumer is being cancelled, not just its handler by us. Only while user code runs."""
         ours = self.cancelled_as is not None
         return self.consumer is not None and self.consumer.cancelling() > ours
+
+
+# The attempt to which the code that asks belongs: set by each consumer, inherited by whatever tasks its handlers start.
+RUNNING: Final[ContextVar[Running | None]] = ContextVar("running", default=None)

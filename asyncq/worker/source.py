@@ -13,9 +13,15 @@ from asyncq.core.settlement import Settlement
 
 
 class Origin(Protocol):
-    """Where a message came from; carried beside it until it is settled."""
+    """Where a message came from; carried beside it until it is settled.
+
+    Attributes:
+        queue: Its queue.
+        wid: The incarnation that holds it; empty when it exists only in this process.
+    """
 
     queue: str
+    wid: str
 
 
 Delivery = tuple[Origin, int, bytes]

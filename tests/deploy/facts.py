@@ -14,7 +14,7 @@ import click
 from asyncq.admin.app import AdminSources, create_app
 from asyncq.cli.main import supervise_command
 from asyncq.core.settings import CATALOGUE, Settings, load
-from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+from asyncq.supervisor.spec import SupervisorSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "asyncq-supervise"
@@ -48,10 +48,9 @@ def longest_stop_s(settings: Settings) -> float:
     return workers + limits.reap_timeout_s + HELPER_STAGES * limits.helper_timeout_s
 
 
-def longest_start_s() -> float:
+def longest_start_s(settings: Settings) -> float:
     """Until the supervisor itself gives up: a process may boot that long, and then the crash loop is watched."""
-    any_child = ChildSpec("worker", "module:function")
-    return any_child.boot_timeout_s + SupervisorSettings().crash_loop_exit_s
+    return settings.boot_timeout_s + settings.crash_loop_exit_s
 
 
 def routes() -> set[str]:

@@ -138,7 +138,8 @@ def _rollout(spec: dict[str, Any]) -> Iterator[str]:
 
 
 def _times(pod: dict[str, Any], container: dict[str, Any], settings: Settings) -> Iterator[str]:
-    stop_s, start_s = facts.longest_stop_s(settings) + facts.MARGIN_S, facts.longest_start_s() + facts.MARGIN_S
+    stop_s = facts.longest_stop_s(settings) + facts.MARGIN_S
+    start_s = facts.longest_start_s(settings) + facts.MARGIN_S
     grace_s, startup_s = pod["terminationGracePeriodSeconds"], _patience_s(container["startupProbe"])
     if grace_s < stop_s:
         yield f"terminationGracePeriodSeconds: a drain may take {stop_s:g} s with the margin, found {grace_s}"

@@ -17,7 +17,7 @@ PAGE = PAGE_PATH.read_text()
 UNIT = unit_rules.parse((facts.ROOT / "deploy" / "systemd" / "asyncq.service").read_text())["Service"]
 POD = manifest_rules.deployment((facts.ROOT / "deploy" / "kubernetes" / "asyncq.yaml").read_text())["spec"]["template"]
 CODES = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-FLAGS = {setting.flag for setting in CATALOGUE}
+FLAGS = {flag for setting in CATALOGUE for flag in setting.spellings}
 FOREIGN_FLAGS = {"--now", "--from-literal"}  # systemctl, kubectl
 
 

@@ -179,7 +179,8 @@ def _places(service: Mapping[str, str]) -> Iterator[str]:
 
 
 def _times(service: Mapping[str, str], settings: Settings) -> Iterator[str]:
-    stop_s, start_s = facts.longest_stop_s(settings) + facts.MARGIN_S, facts.longest_start_s() + facts.MARGIN_S
+    stop_s = facts.longest_stop_s(settings) + facts.MARGIN_S
+    start_s = facts.longest_start_s(settings) + facts.MARGIN_S
     if seconds(service["TimeoutStopSec"]) < stop_s:
         yield f"TimeoutStopSec: a drain may take {stop_s:g} s with the margin, found {service['TimeoutStopSec']}"
     if seconds(service["TimeoutStartSec"]) < start_s:

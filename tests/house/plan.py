@@ -47,7 +47,8 @@ ENTRIES: Final = {
 DYNAMIC: Final = {
     "": "the front door loads its names on first use",
     "cli.app": "the user's app",
-    "supervisor.spawn": "what a child runs, after the fork",
+    "supervisor.newborn": "what a child runs, after the fork",
+    "supervisor.zygote": "the app, named by the roof",
 }
 
 LINKS: Final = ("supervisor", "worker", "metrics")

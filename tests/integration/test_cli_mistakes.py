@@ -23,7 +23,7 @@ def test_wrong_flag_is_refused_before_anything_starts(tmp_path, command):
     refused(done, 2, "--per-proc: expected a whole number", "found 'many' (from the command line)")
 
 
-@pytest.mark.parametrize("flag", ["--procs", "--watchdog", "--metrics-host", "--metrics-port"])
+@pytest.mark.parametrize("flag", ["--procs", "--watchdog", "--boot-timeout", "--metrics-host"])
 def test_a_single_worker_takes_no_flag_that_only_a_supervisor_uses(tmp_path, flag):
     refused(asyncq("worker", flag, "1", folder=tmp_path), 2, "No such option", flag)
 

@@ -196,6 +196,21 @@ def test_config_shows_value_and_origin_and_no_password(tmp_path):
     assert as_json["lease"] == {"value": 20.0, "unit": "s", "from": "asyncq.toml"}
 
 
+@pytest.mark.parametrize(
+    ("expected", "flags", "environ"),
+    [
+        ("true default", (), {}),
+        ("false ASYNCQ_PRELOAD", (), {"ASYNCQ_PRELOAD": "off"}),
+        ("false the command line", ("--no-preload",), {"ASYNCQ_PRELOAD": "on"}),
+        ("true the command line", ("--preload",), {"ASYNCQ_PRELOAD": "off"}),
+    ],
+)
+def test_a_switch_that_nobody_gave_leaves_the_word_to_its_variable(tmp_path, expected, flags, environ):
+    lines = ok(asyncq("config", *flags, folder=tmp_path, **environ)).splitlines()
+    (row,) = [line.split() for line in lines if line.startswith("preload ")]
+    assert " ".join(row) == f"preload {expected}"
+
+
 SHOUTING = """
 import asyncq, json
 @asyncq.task("shout")

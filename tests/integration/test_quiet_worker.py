@@ -22,7 +22,7 @@ from asyncq import task
 async def wait(payload):
     pathlib.Path(f"started-{payload}").touch()
     while not pathlib.Path("go").exists():
-        await asyncio.sleep(0.01)  # sleeps: polls for a file
+        await asyncio.sleep(0.01)  # sleeps: it looks again until the file is there
     pathlib.Path(f"ended-{payload}").touch()
 """
 MODES = ["at-least-once", "at-most-once"]

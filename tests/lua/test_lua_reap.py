@@ -16,7 +16,7 @@ HOUR_MS = 3_600_000
 
 def reap(client: redis.Redis, forced: int) -> Any:
     """An end that accuses nobody; how others are judged stands in test_lua_reap_blame.py."""
-    return run(client, "reap", NAMED, WID, forced, HOUR_MS, 0, 2, 4, HOUR_MS, 10_000, HOUR_MS, 100, HOUR_MS)
+    return run(client, "reap", NAMED, WID, forced, HOUR_MS, 0, 2, 4, HOUR_MS, 10_000, HOUR_MS, 100, HOUR_MS, 0)
 
 
 def hold(client: redis.Redis) -> None:

@@ -15,20 +15,21 @@ CALM_MS = 10_000
 POISON = b'{"id": "m-1", "name": "mail:send", "payload": {}, "timestamp": 1.5}'
 
 
-def die(client: redis.Redis, blame: Blame, running: dict[int, bytes], *, storm: bool = False) -> Any:
+def die(client: redis.Redis, blame: Blame, running: dict[int, bytes], *, storm: bool = False, culprit: int = 0) -> Any:
     """One process that runs these messages ends and is reaped; in a storm another one was killed just before."""
     client.delete(KEYS.killed)
     if storm:
         client.set(KEYS.killed, redis_ms(client), px=HOUR_MS)
     enter(client)
     client.hset(INFLIGHT, mapping={str(token): raw for token, raw in running.items()})
-    found = reap(client, blame)
+    found = reap(client, blame, culprit)
     client.delete("q", KEYS.suspects, KEYS.accused)
     return found
 
 
-def reap(client: redis.Redis, blame: Blame) -> Any:
-    return run(client, "reap", NAMED, WID, 1, HOUR_MS, int(blame), 2, 4, HOUR_MS, CALM_MS, HOUR_MS, 100, HOUR_MS)
+def reap(client: redis.Redis, blame: Blame, culprit: int = 0) -> Any:
+    points = (int(blame), 2, 4)
+    return run(client, "reap", NAMED, WID, 1, HOUR_MS, *points, HOUR_MS, CALM_MS, HOUR_MS, 100, HOUR_MS, culprit)
 
 
 def record(client: redis.Redis) -> tuple[dict[str, Any], bytes]:

@@ -1,5 +1,6 @@
 """A real `asyncq-supervise` in a folder of its own, driven as a user would."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,9 +11,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support import proc
 from tests.support.states import wait_until
 
 TASKS = '''
@@ -47,21 +50,40 @@ async def fail(payload):
 
 
 class Fleet:
-    """One supervisor and its children; or another command of ours that runs until it is stopped."""
+    """One supervisor and its children; or another command of ours that runs until it is stopped.
+
+    Args:
+        folder: Its current folder, where its app and the record of its tasks lie.
+        redis_url: Where Redis answers; None: it has to find one by itself.
+        flags: Of the command.
+        tasks: Source of the app.
+        command: Of `python -m program`.
+        program: Module that is run.
+        wrapper: Stands before the whole command, for example ("unshare", "--pid").
+        env: Beside the environment of ours.
+    """
 
     def __init__(
-        self, folder: Path, redis_url: str | None, *flags: str, tasks: str = TASKS, command: str = "supervise"
+        self,
+        folder: Path,
+        redis_url: str | None,
+        *flags: str,
+        tasks: str = TASKS,
+        command: str = "supervise",
+        program: str = "asyncq",
+        wrapper: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.record = folder, folder / "record.jsonl"
         (folder / "tasks.py").write_text(tasks)
         self.record.touch()
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("ASYNCQ_", "REDIS_URL"))}
-        env["RECORD"] = str(self.record)
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(("ASYNCQ_", "REDIS_URL"))}
+        environ |= {"RECORD": str(self.record), **(env or {})}
         if redis_url is not None:
-            env["ASYNCQ_REDIS_URL"] = redis_url
+            environ["ASYNCQ_REDIS_URL"] = redis_url
         port = ["--metrics-port", "0"] if command == "supervise" else []
-        arguments = [sys.executable, "-m", "asyncq", command, *port, "--log-format", "json", *flags]
-        self.process = subprocess.Popen(arguments, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        arguments = [*wrapper, sys.executable, "-m", program, command, *port, "--log-format", "json", *flags]
+        self.process = subprocess.Popen(arguments, cwd=folder, env=environ, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -88,6 +110,10 @@ class Fleet:
         """Of the children of that role that are alive, in the order they got ready."""
         pids = [event["pid"] for event in self.events("child ready") if event["role"] == role]
         return [pid for pid in pids if alive(pid)]
+
+    def tree(self) -> list[int]:
+        """Pids of the supervisor, its children and theirs that are alive."""
+        return [pid for pid in (self.process.pid, *proc.descendants(self.process.pid)) if alive(pid)]
 
     def ran(self, name: str) -> list[dict[str, Any]]:
         """Executions so far. A line whose writer was killed in the middle of it counts as not written."""
@@ -130,9 +156,13 @@ class Fleet:
 
     def end(self) -> None:
         """Whatever happened, leave nothing behind."""
-        if self.process.poll() is None:
+        living = self.tree() if self.process.poll() is None else []
+        if living:
             self.process.kill()
         self.process.wait()
+        for pid in living[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)  # who stands still does not see that the supervisor has gone
         self._reader.join(5)
         assert self.process.stderr is not None
         self.process.stderr.close()

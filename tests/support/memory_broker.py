@@ -189,6 +189,7 @@ class MemoryBroker:
         longest_block_s: When a pop that is not woken ends, instead of its own time-out.
         reaped: (queue, wid, forced) of every reap.
         blamed: What the same reaps said of the end.
+        culprits: The tokens that the same reaps held to blame alone; 0 = none.
     """
 
     def __init__(self, *queues: str) -> None:
@@ -204,6 +205,7 @@ class MemoryBroker:
         self.longest_block_s = 3600.0
         self.reaped: list[tuple[str, str, bool]] = []
         self.blamed: list[Blame] = []
+        self.culprits: list[int] = []
         self.renewed: list[tuple[str, str]] = []
         self.rows: list[Registered] = []
         self._numbers = itertools.count(1)
@@ -258,10 +260,13 @@ class MemoryBroker:
         await self.trip()
         return self.rows
 
-    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
+    async def reap(
+        self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY, culprit: int = 0
+    ) -> Reaped | None:
         await self.trip()
         self.reaped.append((queue, wid, forced))
         self.blamed.append(blame)
+        self.culprits.append(culprit)
         mine = self.queues[queue].inflight.pop(wid, None)
         if mine is None:
             return None

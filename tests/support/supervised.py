@@ -42,6 +42,7 @@ class Supervised:
         wrapper: Put before the command, for example unshare.
         refuse_forks: How many forks fail as with a full process table.
         without_pidfd: As on a system that has none.
+        preload: The toy that a zygote calls for specs with `from_zygote`.
         stderr_unread: Whoever read its standard error has gone.
     """
 
@@ -52,10 +53,11 @@ class Supervised:
         refuse_forks: int = 0,
         without_pidfd: bool = False,
         stderr_unread: bool = False,
+        preload: str = "preload",
         **settings: Any,
     ) -> None:
         full = [{**spec, "target": f"{TOYS}:{spec['target']}"} for spec in specs]
-        switches = {"refuse_forks": refuse_forks, "without_pidfd": without_pidfd}
+        switches = {"refuse_forks": refuse_forks, "without_pidfd": without_pidfd, "preload": preload}
         config = json.dumps({"specs": full, "settings": settings, **switches})
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
         stderr = _pipe_without_reader() if stderr_unread else os.dup(self._stderr.fileno())

@@ -1,18 +1,22 @@
-"""Targets for the supervisor's system tests: small children without asyncio or Redis.
+"""Targets for the supervisor's system tests: small children without Redis and, themselves, without asyncio.
 
 Each is called with a ChildContext; `args` is a dict of switches. Run inside the process tree of `toy_supervisor`.
 """
 
+import asyncio
 import json
 import os
+import random
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 from asyncq.core.errors import AppImportError
-from asyncq.supervisor.spawn import ChildContext
+from asyncq.supervisor.newborn import ChildContext
 from tests.support.states import wait_until
 
 
@@ -58,14 +62,18 @@ def worker(ctx: ChildContext) -> int:
     if args.get("list_fds"):
         info["fds"] = sorted(_open_fds())
         info["pgid"], info["channel"] = os.getpgid(0), ctx.channel.fileno()
+        info["box"] = ctx.box_fd
         info["dispositions"] = {
-            name: str(signal.getsignal(signal.Signals[name])) for name in ("SIGHUP", "SIGINT", "SIGCHLD", "SIGUSR1")
+            name: str(signal.getsignal(signal.Signals[name])) for name in ("SIGHUP", "SIGINT", "SIGCHLD", "SIGTSTP")
         }
         info["blocked"] = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
     try:
         if args.get("useful"):  # before it is ready: who kills it then kills a useful one
             ctx.page.set_load(0, 1)
-        ctx.channel.send({"type": "ready", "generation": ctx.generation, **info})
+        info |= ctx.prepared or {}
+        info["drawn"] = random.random()
+        info["kinds"] = {name: os.readlink(f"/proc/self/fd/{fd}") for name, fd in info.get("held", {}).items()}
+        ctx.channel.send({"type": "ready", "generation": ctx.generation, "ppid": os.getppid(), **info})
         if "crash_after_s" in args:
             time.sleep(args["crash_after_s"])  # sleeps: how long it lives is what the test is about
             raise RuntimeError("toy worker broke")
@@ -75,6 +83,45 @@ def worker(ctx: ChildContext) -> int:
     except EOFError:
         return 0
     return 0
+
+
+def preload(args: object) -> object:
+    """What the zygote does before it forks: nothing that costs."""
+    return {"preloaded_by": os.getpid()}
+
+
+def preload_missing(args: object) -> object:
+    """The app cannot be imported."""
+    raise AppImportError("cannot import the app 'nowhere': No module named 'nowhere'")
+
+
+def preload_unsafe(args: object) -> object:
+    """The app makes what no fork survives: a thread, an event loop, a connection; and a file, which is harmless."""
+    threading.Thread(target=threading.Event().wait, name="app-poller", daemon=True).start()
+    listener = socket.create_server(("127.0.0.1", 0))
+    file = open(__file__)  # noqa: SIM115 - stays open as the app's would
+    loop = asyncio.new_event_loop()
+    held = {"listener": listener.fileno(), "file": file.fileno(), "loop": loop._selector.fileno()}  # type: ignore[attr-defined]
+    _KEPT.extend([listener, file, loop])
+    return {"held": held, "port": listener.getsockname()[1]}
+
+
+def preload_stuck_once(args: object) -> object:
+    """The first worker's fork never gets out of a library's at-fork hook; the one before it is the zygote's trial."""
+    zygote, forks = os.getpid(), [0]
+
+    def count() -> None:
+        forks[0] += 1
+
+    def stick() -> None:
+        if os.getppid() == zygote and forks[0] == 2:
+            signal.pause()
+
+    os.register_at_fork(before=count, after_in_child=stick)
+    return {}
+
+
+_KEPT: list[object] = []
 
 
 def _open_fds() -> list[int]:

@@ -1,6 +1,7 @@
 """A supervisor of toy children, run as `python -m tests.support.toy_supervisor JSON`; prints one JSON line per event.
 
-JSON: {"specs": [{...ChildSpec...}], "settings": {...}, "refuse_forks": n, "without_pidfd": bool}.
+JSON: {"specs": [{...ChildSpec...}], "settings": {...}, "refuse_forks": n, "without_pidfd": bool,
+"preload": name of a toy}. A spec with `from_zygote` gets a zygote, which calls `preload`.
 """
 
 import dataclasses
@@ -14,9 +15,11 @@ from typing import Any
 from asyncq.core import logs
 from asyncq.supervisor.arbiter import Arbiter
 from asyncq.supervisor.channel import Channel
+from asyncq.supervisor.newborn import Order
 from asyncq.supervisor.scoreboard import Scoreboard
-from asyncq.supervisor.spawn import ForkSpawner, Order
+from asyncq.supervisor.spawn import ForkSpawner
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+from asyncq.supervisor.zygote import Household
 
 
 class RefusingSpawner:
@@ -36,7 +39,10 @@ class RefusingSpawner:
 def main(config: dict[str, Any]) -> int:
     logs.configure("supervisor", "INFO", "json")
     specs = [ChildSpec(**{**spec, "keep_fds": tuple(spec.get("keep_fds", ()))}) for spec in config["specs"]]
-    board = Scoreboard(sum(spec.count for spec in specs))
+    board = Scoreboard(sum(spec.count for spec in specs) + 1)
+    for spec in [spec for spec in specs if spec.from_zygote]:
+        household = Household(spec, board, f"tests.support.toy_children:{config['preload']}")
+        specs.insert(0, ChildSpec("zygote", "asyncq.supervisor.zygote:run_zygote", args=household, boot_timeout_s=20))
 
     def show(event: object) -> None:
         supervisor = board.snapshot().supervisor

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import redis
-from prometheus_client.parser import text_string_to_metric_families
 
 from asyncq.broker.embedded_binary import find_binary
 from asyncq.core.retry import RetryPolicy
 from tests.support.fleet import Fleet, alive, message
+from tests.support.metrics_page import counters
 from tests.support.states import wait_until
 
 Start = Callable[..., Fleet]
@@ -42,15 +42,6 @@ def start(tmp_path: Path, redis_url: str) -> Iterator[Start]:
 
 def in_flight(client: redis.Redis) -> list[bytes]:
     return [key for part in ("inflight", "inbox", "lease") for key in client.keys(f"asyncq:*:{part}:*")]
-
-
-def counters(page: str) -> dict[tuple[str, tuple[str, ...]], float]:
-    return {
-        (sample.name, tuple(sorted(sample.labels.values()))): sample.value
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-        if family.type in ("counter", "histogram") and not sample.name.endswith("_created")
-    }
 
 
 def test_nothing_is_lost_and_no_counter_falls_when_a_worker_is_killed(start: Start, raw_redis: redis.Redis) -> None:

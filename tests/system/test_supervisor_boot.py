@@ -99,16 +99,15 @@ def test_brake_is_released_when_a_probe_lives_long_enough() -> None:
         assert tree.finish() == 0
 
 
-def test_boot_is_cut_off_and_counted_when_it_takes_too_long() -> None:
-    worker = {
-        "role": "worker",
-        "target": "never_ready",
-        "boot_timeout_s": 0.3,
-        "args": {"ignore": ["SIGTERM", "SIGQUIT"]},
-    }
+@pytest.mark.parametrize(
+    ("ignored", "cause"),
+    [(["SIGTERM", "SIGQUIT"], "killed by SIGABRT"), (["SIGTERM", "SIGABRT"], "killed by SIGKILL")],
+)
+def test_boot_is_cut_off_and_counted_when_it_takes_too_long(ignored: list[str], cause: str) -> None:
+    worker = {"role": "worker", "target": "never_ready", "boot_timeout_s": 0.3, "args": {"ignore": ignored}}
     with Supervised(worker) as tree:
         died = tree.next("ChildDied")
-        assert (died["cause"], died["reason"], died["counted"]) == ("killed by SIGKILL", "boot", True)
+        assert (died["cause"], died["reason"], died["counted"]) == (cause, "boot", True)
         tree.next("Booting")
         assert tree.process.poll() is None
 

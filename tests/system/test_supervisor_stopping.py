@@ -121,7 +121,7 @@ def test_nothing_is_alive_when_the_supervisor_is_sigkilled() -> None:
         wait_until(lambda: not any(alive(pid) for pid in pids), 2.0)
 
 
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGTSTP"])
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTTIN", "SIGTTOU"])
 def test_signal_is_ignored_with_one_line_when_it_means_nothing_yet(name: str) -> None:
     with Supervised(WORKER) as tree:
         (pid,) = tree.ready_pids(1)

@@ -39,12 +39,16 @@ def test_defaults_hold_when_nobody_says_anything(tmp_path):
         queues=(),
         procs="auto",
         per_proc=50,
+        preload=True,
         redis_url=None,
         redis_server=None,
         delivery="at-least-once",
         lease_s=15.0,
         on_lease_lost="continue",
+        boot_timeout_s=60.0,
         watchdog_s=20.0,
+        crash_loop_exit_s=45.0,
+        redis_give_up_s=0.0,
         drain_timeout_s=25.0,
         cancel_timeout_s=3.0,
         unknown_task_park_s=600.0,
@@ -161,6 +165,39 @@ def test_an_app_is_any_module(tmp_path, raw):
     assert loaded_in(tmp_path, {"app": raw}).settings.app == raw.strip()
 
 
+@pytest.mark.parametrize(
+    ("expected", "raw"),
+    [
+        *[(True, raw) for raw in (True, "true", "True", "yes", "on", "1", " YES ")],
+        *[(False, raw) for raw in (False, "false", "FALSE", "no", "off", "0")],
+    ],
+)
+def test_yes_and_no_take_words_and_booleans(tmp_path, expected, raw):
+    assert loaded_in(tmp_path, {"preload": raw}).settings.preload is expected
+
+
+@pytest.mark.parametrize(
+    ("expected", "origin", "flag", "environ"),
+    [
+        (True, "the command line", True, {"ASYNCQ_PRELOAD": "no"}),
+        (False, "the command line", False, {"ASYNCQ_PRELOAD": "yes"}),
+        (True, "ASYNCQ_PRELOAD", None, {"ASYNCQ_PRELOAD": "yes"}),
+        (False, "asyncq.toml", None, {}),
+    ],
+)
+def test_a_no_of_the_command_line_is_no_missing_flag(tmp_path, expected, origin, flag, environ):
+    write(tmp_path, "asyncq.toml", "preload = false\n")
+    loaded = loaded_in(tmp_path, {"preload": flag}, environ)
+    assert (loaded.settings.preload, loaded.origins["preload"]) == (expected, origin)
+
+
+def test_a_switch_has_a_flag_for_no_and_is_shown_as_files_write_it():
+    row = next(setting for setting in CATALOGUE if setting.name == "preload")
+    assert row.spellings == ("--preload", "--no-preload")
+    assert (row.shown(True), row.shown(False)) == ("true", "false")
+    assert [setting.name for setting in CATALOGUE if setting.is_switch] == ["preload"]
+
+
 WRONG = [
     ("procs", "many", "--procs: expected 'auto' or a whole number from 1 to 1024, found 'many'"),
     ("procs", "0", "--procs: expected 'auto' or"),
@@ -173,6 +210,11 @@ WRONG = [
     ("per_proc", "-1", "--per-proc: expected a whole number from 1 to 100000, found '-1'"),
     ("per_proc", "1.5", "found '1.5'"),
     ("per_proc", 10**400, "--per-proc: expected"),
+    ("preload", "maybe", "--preload: expected true or false, yes or no, on or off, 1 or 0, found 'maybe'"),
+    ("preload", 1, "--preload: expected true or false, yes or no, on or off, 1 or 0, found 1"),
+    ("boot_timeout_s", "0", "--boot-timeout: expected seconds from 1"),
+    ("crash_loop_exit_s", "0", "--crash-loop-exit: expected seconds from 1"),
+    ("redis_give_up_s", "never", "--redis-give-up: expected seconds from 0"),
     ("queues", "a b", "--queue: expected queue names (1 to 128 of the characters"),
     ("queues", ",", "--queue: expected queue names"),
     ("queues", "a{b", "--queue: expected queue names"),

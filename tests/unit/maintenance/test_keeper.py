@@ -25,9 +25,11 @@ class RefusingBroker(MemoryBroker):
 
     asked = 0
 
-    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
+    async def reap(
+        self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY, culprit: int = 0
+    ) -> Reaped | None:
         self._refuse(queue)
-        return await super().reap(queue, wid, forced=forced, blame=blame)
+        return await super().reap(queue, wid, forced=forced, blame=blame, culprit=culprit)
 
     async def renew(self, queue: str, wid: str) -> bool:
         self._refuse(queue)
@@ -64,6 +66,18 @@ async def test_a_reap_is_carried_out_and_then_confirmed() -> None:
     assert [{"type": "reaped", "seq": 7}] == confirmed
     assert [("a", "w1", True), ("b", "w1", True)] == broker.reaped
     assert [b"one", b"two"] == list(broker.queues["a"].ready)
+
+
+async def test_only_the_culprit_is_blamed_when_one_is_named() -> None:
+    broker = MemoryBroker("a", "b")
+    order = {"type": "reap", "seq": 7, "incarnations": [["w1", ["a", "b"]], ["w2", ["b"]]], "blame": "crashed"}
+    async with keeping(broker) as (keeper, confirmed):
+        keeper.order({**order, "culprit": {"queue": "b", "wid": "w1", "token": -3}})
+        await until(lambda: confirmed)
+
+    assert [("a", "w1", True), ("b", "w1", True), ("b", "w2", True)] == broker.reaped
+    assert [0, -3, 0] == broker.culprits
+    assert [Blame.NOBODY] * 3 == broker.blamed
 
 
 async def test_an_empty_list_reaps_nothing_and_is_confirmed() -> None:

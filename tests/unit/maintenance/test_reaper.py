@@ -87,10 +87,12 @@ def test_a_process_that_ended_and_was_not_collected_does_not_exist() -> None:
 class RefusingBroker(MemoryBroker):
     """Refuses to reap one incarnation."""
 
-    async def reap(self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY) -> Reaped | None:
+    async def reap(
+        self, queue: str, wid: str, *, forced: bool, blame: Blame = Blame.NOBODY, culprit: int = 0
+    ) -> Reaped | None:
         if wid == "host:10:stuck":
             raise BrokerRefusedError("switched on by the test")
-        return await super().reap(queue, wid, forced=forced, blame=blame)
+        return await super().reap(queue, wid, forced=forced, blame=blame, culprit=culprit)
 
 
 async def test_others_are_reaped_when_one_is_refused() -> None:

@@ -46,6 +46,42 @@ def test_ledger_keeps_a_reap_until_it_is_confirmed() -> None:
     assert ledger.pending() == [second]
 
 
+def hang(slot: ManagedSlot, token: int) -> None:
+    """The child's own page says what blocks its loop."""
+    slot.page.set_culprit(
+        activity="consumer 3", task="mail:send", id_="m-1", queue="q", wid="a", token=token, ran_s=20.5
+    )
+
+
+def test_only_the_culprit_is_blamed_when_a_child_hung() -> None:
+    slots = slots_of(WORKERS, KEEPER)
+    keeper_end = make_ready(slots[2])
+    link = KeeperLink(slots)
+    slots[0].page.set_incarnations([("a", ["q"])])
+    hang(slots[0], -7)
+    link.buried(slots[0], "crashed", hung=True)
+    assert received(keeper_end)[-1] == {
+        "type": "reap",
+        "seq": 1,
+        "incarnations": [["a", ["q"]]],
+        "blame": "crashed",
+        "culprit": {"queue": "q", "wid": "a", "token": -7},
+    }
+
+
+@pytest.mark.parametrize("why", ["it did not hang", "it has beaten since", "nothing was said", "no token"])
+def test_no_culprit_is_named_when_it_is_not_known(why: str) -> None:
+    slots = slots_of(WORKERS, KEEPER)
+    link = KeeperLink(slots)
+    slots[0].page.set_incarnations([("a", ["q"])])
+    if why != "nothing was said":
+        hang(slots[0], 0 if why == "no token" else 7)
+    if why == "it has beaten since":
+        slots[0].page.beat()
+    link.buried(slots[0], "crashed", hung=why != "it did not hang")
+    assert link.ledger.pending() == [{"type": "reap", "seq": 1, "incarnations": [("a", ["q"])], "blame": "crashed"}]
+
+
 def test_nothing_is_reaped_when_there_are_no_incarnations() -> None:
     ledger = ReapLedger()
     assert ledger.add([], "killed") is None

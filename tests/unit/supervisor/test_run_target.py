@@ -7,8 +7,8 @@ import pytest
 
 from asyncq.core.errors import AppImportError
 from asyncq.supervisor.channel import channel_pair
+from asyncq.supervisor.newborn import ChildContext, Order, run_target
 from asyncq.supervisor.scoreboard import Scoreboard
-from asyncq.supervisor.spawn import ChildContext, Order, run_target
 from asyncq.supervisor.spec import ChildSpec
 
 MODULE = __name__

@@ -4,12 +4,13 @@ import random
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
 from asyncq.core.errors import ConfigurationError
 from asyncq.supervisor.child import State
-from asyncq.supervisor.page import Text
+from asyncq.supervisor.page import Culprit, Text
 from asyncq.supervisor.scoreboard import Scoreboard, SupervisorState
 
 
@@ -184,6 +185,7 @@ def test_neighbours_are_untouched_when_a_page_is_filled() -> None:
     for _ in range(2):
         page.set_incarnations([("w" * 3900, [])])
         page.set_queues(["q" * 3900])
+        page.set_culprit(**{**CULPRIT, "task": "t" * 1900})
     page.set_load(2**64 - 1, 2**64 - 1)
     after = board.snapshot(1)
     assert (after.slots[0], after.slots[2], after.supervisor) == before
@@ -207,6 +209,29 @@ def test_page_starts_empty_when_a_new_child_begins() -> None:
     assert page.incarnations_version > version
 
 
+CULPRIT: dict[str, Any] = {
+    "activity": "consumer 3", "task": "mail:send", "id_": "m-1", "queue": "q", "wid": "h:1:a", "token": -3, "ran_s": 2.5
+}  # fmt: skip
+
+
+def test_culprit_holds_until_the_next_beat() -> None:
+    page = Scoreboard(1).page(0)
+    assert page.culprit is None
+    page.begin("worker", 0)
+    assert page.culprit is None
+    page.beat()
+    page.set_culprit(**CULPRIT)
+    assert page.culprit == Culprit(
+        activity="consumer 3", task="mail:send", id="m-1", queue="q", wid="h:1:a", token=-3, ran_s=2.5
+    )
+    page.beat()
+    assert page.culprit is None
+    page.set_culprit(**CULPRIT)
+    assert page.culprit is not None
+    page.begin("worker", 0)
+    assert page.culprit is None
+
+
 def test_unused_slot_is_legible() -> None:
     slot = Scoreboard(1).snapshot().slots[0]
     assert (slot.role, slot.pid, slot.state, slot.state_age_s) == ("", 0, State.EMPTY, 0.0)
@@ -228,7 +253,7 @@ def test_supervisor_page_shows_state_and_restarts() -> None:
     page.set_state(SupervisorState.DEGRADED)
     seen = board.snapshot().supervisor
     assert (seen.wanted, seen.state, seen.complete) == (4, SupervisorState.DEGRADED, False)
-    assert dict(seen.restarts) == {"crash": 1, "killed": 2, "boot": 1, "external": 0}
+    assert dict(seen.restarts) == {"crash": 1, "killed": 2, "boot": 1, "external": 0, "hang": 0, "oom": 0}
     assert seen.beat_age_s is not None
     page.set_complete()
     assert board.snapshot().supervisor.complete

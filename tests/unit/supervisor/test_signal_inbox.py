@@ -25,9 +25,11 @@ def inbox() -> Iterator[SignalInbox]:
         ("SIGQUIT", Command.CANCEL),
         ("SIGCHLD", Command.REAP),
         ("SIGHUP", Command.IGNORE),
-        ("SIGUSR1", Command.IGNORE),
+        ("SIGUSR1", Command.REOPEN),
+        ("SIGUSR2", Command.DUMP),
         ("SIGTTIN", Command.IGNORE),
-        ("SIGTSTP", Command.IGNORE),
+        ("SIGTSTP", Command.QUIET),
+        ("SIGCONT", Command.RESUME),
     ],
 )
 def test_signal_becomes_a_command_when_it_arrives(inbox: SignalInbox, name: str, command: Command) -> None:

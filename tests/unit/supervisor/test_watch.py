@@ -33,7 +33,8 @@ class House:
         self.heard: list[dict[str, Any]] = []
         self.inbox = QuietInbox()
         self.watch = Watch(self.inbox, self._no_signal, self._hear, self._no_end)  # type: ignore[arg-type]
-        self.watch.add(self.slot, os.getpid())
+        self.watch.listen(self.slot)
+        assert self.watch.add(self.slot, os.getpid()) is None
 
     def say(self, raw: bytes) -> None:
         os.write(self.child_end.fileno(), raw)

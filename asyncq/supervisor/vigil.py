@@ -1,0 +1,175 @@
+"""Care for children in trouble: whoever is silent is asked where it stands, and given up when it stays so.
+
+Owned by the arbiter, which calls `look` in every turn of its loop and `autopsy` at every end. Judges with `watchdog`,
+reads the black boxes, tells what they say; which signals end a child is `child`'s affair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from asyncq.supervisor import child as life
+from asyncq.supervisor.child import State
+from asyncq.supervisor.events import ChildDied, ChildHung, Dumped
+from asyncq.supervisor.notices import Notices
+from asyncq.supervisor.page import Culprit
+from asyncq.supervisor.policy import Exit, Verdict
+from asyncq.supervisor.slots import ManagedSlot
+from asyncq.supervisor.spec import SupervisorSettings
+from asyncq.supervisor.watchdog import Attention, Decision, HangLimits, Watchdog
+
+# A dump is a matter of milliseconds; what a stuck process has not written by then comes with its end.
+ANSWER_S: Final = 0.3
+LAST_LINES: Final = 20
+_SIGKILL: Final = -int(signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What is known of a child that is dead, besides how it ended.
+
+    Attributes:
+        hung: It was put down because its loop hung.
+        oom: The kernel killed it for its memory.
+        culprit: What its loop was stuck in, if it hung and could say so.
+        stack: What it wrote into its black box as it ended.
+        last_lines: Of its standard error, if it was on probation.
+    """
+
+    hung: bool = False
+    oom: bool = False
+    culprit: Culprit | None = None
+    stack: str = ""
+    last_lines: tuple[str, ...] = ()
+
+    def told(self, slot: ManagedSlot, pid: int, cause: str, verdict: Verdict) -> ChildDied:
+        """The event."""
+        return ChildDied(
+            slot.spec.role,
+            slot.index,
+            pid,
+            cause,
+            verdict.reason,
+            verdict.counted,
+            task=self.culprit.task if self.culprit else "",
+            message_id=self.culprit.id if self.culprit else "",
+            stack=self.stack,
+            last_lines=self.last_lines,
+        )
+
+
+class Vigil:
+    """Watches over the children of an arbiter.
+
+    Args:
+        slots: Of all children.
+        settings: Limits.
+        notices: Is told who hangs, and what a dump says.
+        feed: Moves a slot's child on.
+        oom_kills: How often the kernel has killed for memory in our cgroup so far; None = nobody counts.
+        now: Monotonic seconds.
+
+    Attributes:
+        attention: Must be told when the loop sleeps and wakes.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[ManagedSlot],
+        settings: SupervisorSettings,
+        notices: Notices,
+        feed: Callable[[ManagedSlot, life.Event, float], object],
+        oom_kills: Callable[[], int | None],
+        now: float,
+    ) -> None:
+        self._slots, self._notices, self._feed = slots, notices, feed
+        self.attention = Attention(now)
+        self._watchdog = Watchdog(HangLimits(warn_s=settings.warn_s, hang_s=settings.watchdog_s), self.attention)
+        self._oom_kills = oom_kills
+        self._oom_before = oom_kills()
+        # Who was asked for a dump, when its answer is read, and whether it was asked because it is silent.
+        self._asked: dict[ManagedSlot, tuple[float, bool]] = {}
+
+    @property
+    def due_mono(self) -> float:
+        """When an answer is to be read."""
+        return min((due for due, _ in self._asked.values()), default=math.inf)
+
+    def look(self, now: float) -> None:
+        """Judge every child; read the answers that are due; pass on what children on probation say."""
+        for slot in self._slots:
+            decision = self._watchdog.look(slot.child.pid, slot.state, slot.page.beat_ns, now)
+            if decision is Decision.WARN:
+                self._ask(slot, now, silent=True)
+            elif decision is Decision.ABORT:
+                self._feed(slot, life.Hung(), now)
+            if slot.on_probation:
+                _pass_on(slot)
+        for slot in [slot for slot, (due, _) in self._asked.items() if due <= now]:
+            self._answer(slot, now)
+
+    def dump(self, now: float) -> None:
+        """Have every child say where it stands."""
+        for slot in self._slots:
+            if slot.spec.handshake and slot.state in (State.READY, State.DRAINING):
+                self._ask(slot, now, silent=False)
+
+    def autopsy(self, slot: ManagedSlot, pid: int, end: Exit, *, asked: bool) -> Findings:
+        """What is known of this end; called once, before the slot's page and boxes are used again."""
+        self._asked.pop(slot, None)
+        if slot.on_probation:
+            _pass_on(slot)
+        hung = slot.child.put_down
+        self._watchdog.forget(pid)
+        return Findings(
+            hung=hung and not slot.child.overdue,
+            oom=end.code == _SIGKILL and not asked and not hung and self._was_oom(),
+            culprit=slot.page.culprit if hung else None,
+            stack=slot.box.read_new().strip(),
+            last_lines=slot.captured.tail(LAST_LINES) if slot.on_probation else (),
+        )
+
+    def _was_oom(self) -> bool:
+        now = self._oom_kills()
+        before, self._oom_before = self._oom_before, now
+        return now is not None and before is not None and now > before
+
+    def _ask(self, slot: ManagedSlot, now: float, *, silent: bool) -> None:
+        self._asked[slot] = (now + ANSWER_S, silent)
+        slot.box.read_new()  # what is old is no answer
+        slot.send_signal(signal.SIGUSR2)
+
+    def _answer(self, slot: ManagedSlot, now: float) -> None:
+        _, silent = self._asked.pop(slot)
+        stack = slot.box.read_new().strip()
+        if not silent:
+            self._notices.tell(Dumped(slot.spec.role, slot.index, slot.child.pid, stack))
+            return
+        culprit = slot.page.culprit
+        self._notices.tell(
+            ChildHung(
+                slot.spec.role,
+                slot.index,
+                slot.child.pid,
+                self._watchdog.silent_s(slot.page.beat_ns, now),
+                task=culprit.task if culprit else "",
+                message_id=culprit.id if culprit else "",
+                queue=culprit.queue if culprit else "",
+                stack=stack,
+            )
+        )
+
+
+def _pass_on(slot: ManagedSlot) -> None:
+    """What a child on probation has written to its standard error belongs on ours."""
+    text = slot.captured.read_new()
+    if text:
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            os.write(2, text.encode())
+        slot.captured.keep_small()

@@ -1,0 +1,129 @@
+"""Apps that cannot live and messages that kill, in a real tree: bounded, said, and the right exit code.
+
+With the real time of 45 s until a crash loop is given up, and with 100 messages: `./run python -m tests.chaos
+bar-crash-loop bar-poison-hundred --full`.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from tests.chaos.fleets import ROOT
+from tests.support.fleet import TASKS, Fleet, message
+from tests.support.states import wait_until
+
+Start = Callable[..., Fleet]
+
+NOT_YET = "there is no zygote yet"
+WAYS = [(), pytest.param(("--no-preload",), marks=pytest.mark.xfail(strict=True, reason=NOT_YET))]
+
+# The clock begins in the process that runs the tasks: forked from the one that imported this, or that one itself.
+DOOMED = """
+import os, threading
+from asyncq import task
+
+@task("nothing")
+async def nothing(payload): ...
+
+def die():
+    os.write(2, b"cannot reach the license server\\n")
+    os._exit(13)
+
+def begin():
+    threading.Timer(0.3, die).start()
+
+if os.environ["DOOMED"] == "forked":
+    os.register_at_fork(after_in_child=begin)
+else:
+    begin()
+"""
+IN_PATH = {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "doomed"),
+    [
+        pytest.param((), "forked", marks=pytest.mark.xfail(strict=True, reason=NOT_YET)),
+        pytest.param(("--no-preload",), "itself", marks=pytest.mark.xfail(strict=True, reason=NOT_YET)),
+    ],
+)
+def test_an_app_whose_workers_die_soon_is_given_up_after_a_bounded_number_of_starts(
+    start: Start, flags: tuple[str, ...], doomed: str
+) -> None:
+    env = {**IN_PATH, "DOOMED": doomed}
+    fleet = start("--procs", "2", *flags, tasks=DOOMED, program="tests.support.impatient", env=env)
+    wait_until(lambda: fleet.events("crash loop suspected") or fleet.process.poll() is not None, 20, "the brake")
+    unready = wait_until(lambda: fleet.get("/readyz")[0] == 503, what="not ready")
+    code = fleet.process.wait(20)
+    fleet.end()
+
+    assert unready
+    assert 1 == code
+    # 6 until the brake, whoever was on its way then, and one probe at a time with growing pauses.
+    assert 6 <= len([event for event in fleet.events("child ready") if event["role"] == "worker"]) <= 14
+    (sentence,) = [line for line in fleet.lines if line.startswith("asyncq: ")]
+    assert "crash loop" in sentence
+    assert "cannot reach the license server" in sentence
+
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        ("import no_such_module\n", "No module named 'no_such_module'"),
+        ("from asyncq import task\nx = 1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("def half(:\n", "invalid syntax"),
+        ("raise SystemExit(4)\n", "SystemExit"),
+    ],
+)
+@pytest.mark.parametrize("flags", WAYS)
+def test_a_broken_import_is_one_readable_sentence_and_exit_3_within_two_seconds(
+    start: Start, flags: tuple[str, ...], app: str, said: str
+) -> None:
+    began = time.monotonic()
+    fleet = start("--procs", "4", *flags, tasks=app)
+    code = fleet.process.wait(20)
+    took_s = time.monotonic() - began
+    fleet.end()
+
+    assert 3 == code
+    assert took_s < 2
+    sentences = [line for line in fleet.lines if line.startswith("asyncq: ")]
+    assert 1 == len(sentences), fleet.lines
+    assert said in sentences[0]
+    assert "tasks" in sentences[0]
+
+
+POISON = (
+    TASKS
+    + """
+@task("die")
+async def die(payload):
+    record(name="die", n=payload["n"])
+    os._exit(9)
+"""
+)
+
+
+def test_messages_that_end_their_process_become_dead_letters_and_others_flow(
+    start: Start, raw_redis: redis.Redis
+) -> None:
+    fleet = start("--procs", "2", "--per-proc", "5", tasks=POISON).ready()
+    count = 6
+    for n in range(60):
+        raw_redis.rpush("task_queue", message("note", n, sleep=0.05))
+        if n % 10 == 0:
+            raw_redis.rpush("task_queue", message("die", n))
+    wait_until(lambda: raw_redis.zcard("asyncq:{task_queue}:task_queue:dead") == count, 60, "all are given up")
+    wait_until(lambda: len({row["n"] for row in fleet.ran("note")}) == 60, 30, "the others have run")
+
+    records = raw_redis.hvals("asyncq:{task_queue}:task_queue:dead:records")
+    reasons = [json.loads(record.partition(b"\n")[0])["reason"] for record in records]  # type: ignore[union-attr]
+    assert ["poison"] * count == reasons
+    assert fleet.process.poll() is None
+    assert [] == fleet.events("gave up")
+    raw_redis.rpush("task_queue", message("note", 99))
+    wait_until(lambda: [row for row in fleet.ran("note") if row["n"] == 99], 30, "it still works")
+    assert 0 == fleet.stop()

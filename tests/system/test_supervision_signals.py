@@ -1,0 +1,253 @@
+"""Every signal a person or an orchestrator may send to a real tree, once, often, early, and to all of it at once."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.support import proc
+from tests.support.fleet import TASKS, Fleet, alive, message
+from tests.support.states import wait_until
+
+Start = Callable[..., Fleet]
+
+NOT_YET = "there is no zygote yet"
+NO_QUIET = "SIGTSTP and SIGCONT mean nothing yet"
+TERM, INT, QUIT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
+TSTP, CONT, STOP = signal.SIGTSTP, signal.SIGCONT, signal.SIGSTOP
+WAYS = [(), pytest.param(("--no-preload",), marks=pytest.mark.xfail(strict=True, reason=NOT_YET))]
+SLOW_TO_IMPORT = "import time\ntime.sleep(0.5)  # sleeps: a large app\n" + TASKS
+QUICK = ("--drain-timeout", "2", "--cancel-timeout", "1")
+
+
+def queue(client: redis.Redis) -> list[bytes]:
+    return client.lrange("task_queue", 0, -1)  # type: ignore[return-value]
+
+
+def held(client: redis.Redis) -> list[bytes]:
+    return [key for part in ("inflight", "inbox", "lease") for key in client.keys(f"asyncq:*:{part}:*")]
+
+
+def stopped_in(fleet: Fleet, *signals: int) -> tuple[int, float]:
+    """Exit code, and seconds from the first signal to the end."""
+    tree, began = fleet.tree(), time.monotonic()
+    code = fleet.stop(*signals)
+    took_s = time.monotonic() - began
+    wait_until(lambda: not any(alive(pid) for pid in tree), 1, "nobody of the tree is left")
+    return code, took_s
+
+
+@pytest.mark.parametrize("flags", WAYS)
+@pytest.mark.parametrize(
+    ("signals", "code", "least_s", "most_s"),
+    [
+        pytest.param([TERM], 75, 2, 4.5, id="TERM"),  # the deadline of the drain is 2 s, that of the cancellation 1 s
+        pytest.param([TERM] * 2, 75, 0, 2, id="TERM twice"),
+        pytest.param([TERM] * 3, 75, 0, 2, id="TERM three times"),
+        pytest.param([TERM] * 5, 75, 0, 2, id="TERM five times"),
+        pytest.param([INT], 75, 2, 4.5, id="INT"),
+        pytest.param([INT, TERM], 75, 0, 2, id="INT and TERM"),
+        pytest.param([QUIT], 75, 0, 2, id="QUIT"),
+    ],
+)
+def test_what_runs_for_long_goes_back_to_its_queue(
+    start: Start, raw_redis: redis.Redis, signals: list[int], code: int, least_s: float, most_s: float, flags: list[str]
+) -> None:
+    fleet = start("--procs", "2", *flags, *QUICK).ready()
+    raws = [message("hold", n) for n in range(4)]
+    raw_redis.rpush("task_queue", *raws)
+    wait_until(lambda: len(fleet.ran("hold")) == 4)
+    found, took_s = stopped_in(fleet, *signals)
+    if held(raw_redis):  # killed before it could hand back: the next supervisor on this host does it at once
+        successor = start("--procs", "1", "--queue", "nothing_is_here").ready()
+        wait_until(lambda: not held(raw_redis), 10, "it is handed back")
+        successor.stop()
+
+    assert code == found
+    assert least_s <= took_s <= most_s
+    assert sorted(raws) == sorted(queue(raw_redis))
+    assert [] == fleet.ran("held")
+
+
+@pytest.mark.parametrize("flags", WAYS)
+def test_idle_workers_leave_at_once(start: Start, flags: list[str]) -> None:
+    fleet = start("--procs", "3", *flags).ready()
+    code, took_s = stopped_in(fleet, TERM)
+
+    assert 0 == code
+    assert took_s < 2
+
+
+@pytest.mark.parametrize("flags", WAYS)
+@pytest.mark.parametrize("moment", ["supervising", "child ready", "worker"])
+@pytest.mark.parametrize("number", [TERM, QUIT], ids=["TERM", "QUIT"])
+def test_a_boot_is_broken_off(start: Start, number: int, moment: str, flags: list[str]) -> None:
+    fleet = start("--procs", "3", *flags, tasks=SLOW_TO_IMPORT)
+    wait_until(lambda: fleet.pids("worker") if moment == "worker" else fleet.events(moment), what=moment)
+    code, took_s = stopped_in(fleet, number)
+
+    assert code in (0, 75)
+    assert took_s < 2
+    assert [] == fleet.events("crash loop suspected")
+
+
+class TestQuiet:
+    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
+    def test_tstp_takes_nothing_more_and_cont_goes_on(self, start: Start, raw_redis: redis.Redis) -> None:
+        fleet = start("--procs", "2").ready()
+        workers = fleet.pids("worker")
+        raw_redis.rpush("task_queue", *(message("hold", n, sleep=1) for n in range(6)))
+        wait_until(lambda: len(fleet.ran("hold")) == 6)
+        fleet.process.send_signal(TSTP)
+        wait_until(lambda: fleet.get("/readyz")[0] == 503, what="not ready")
+        raw_redis.rpush("task_queue", *(message("note", n) for n in range(10)))
+        wait_until(lambda: len(fleet.ran("held")) == 6, what="what runs ends")
+        wait_until(lambda: held(raw_redis) and self.resting(raw_redis), what="nothing is in flight")
+        looked = raw_redis.llen("task_queue"), fleet.ran("note"), fleet.pids("worker"), fleet.get("/livez")[0]
+        fleet.process.send_signal(CONT)
+        wait_until(lambda: len(fleet.ran("note")) == 10, what="it goes on")
+
+        assert (10, [], workers, 200) == looked
+        wait_until(lambda: fleet.get("/readyz")[0] == 200, what="ready again")
+        assert 0 == fleet.stop()
+
+    @staticmethod
+    def resting(client: redis.Redis) -> bool:
+        return not any(client.hlen(key) for key in client.keys("asyncq:*:inflight:*"))
+
+    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
+    def test_a_worker_born_while_it_is_quiet_is_quiet(self, start: Start, raw_redis: redis.Redis) -> None:
+        fleet = start("--procs", "2").ready()
+        fleet.process.send_signal(TSTP)
+        wait_until(lambda: fleet.get("/readyz")[0] == 503, what="not ready")
+        (victim, _) = fleet.pids("worker")
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: len([e for e in fleet.events("child ready") if e["role"] == "worker"]) == 3, what="reborn")
+        raw_redis.rpush("task_queue", *(message("note", n) for n in range(10)))
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() > began + 1.5, what="time for somebody to take one")
+        assert 10 == raw_redis.llen("task_queue")
+        fleet.process.send_signal(CONT)
+        wait_until(lambda: len(fleet.ran("note")) == 10, what="it goes on")
+
+    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
+    def test_a_quiet_tree_drains(self, start: Start, raw_redis: redis.Redis) -> None:
+        fleet = start("--procs", "2").ready()
+        fleet.process.send_signal(TSTP)
+        wait_until(lambda: fleet.get("/readyz")[0] == 503, what="not ready")
+        raw_redis.rpush("task_queue", message("note", 1))
+
+        assert 0 == fleet.stop()
+        assert 1 == raw_redis.llen("task_queue")
+        assert [] == fleet.ran("note")
+
+    @pytest.mark.xfail(strict=True, reason=NO_QUIET)
+    def test_one_worker_can_be_quiet_by_itself(self, start: Start, raw_redis: redis.Redis) -> None:
+        fleet = start("--procs", "2", "--per-proc", "2").ready()
+        quiet, other = fleet.pids("worker")
+        os.kill(quiet, TSTP)
+        wait_until(lambda: [line for line in fleet.lines if "quiet" in line], what="it says so")
+        raw_redis.rpush("task_queue", *(message("note", n, sleep=0.05) for n in range(40)))
+        wait_until(lambda: len(fleet.ran("note")) == 40)
+
+        assert {other} == {row["pid"] for row in fleet.ran("note")}
+        os.kill(quiet, CONT)
+        raw_redis.rpush("task_queue", *(message("note", n, sleep=0.05) for n in range(40, 140)))
+        wait_until(lambda: quiet in {row["pid"] for row in fleet.ran("note")}, what="it goes on")
+        assert 0 == fleet.stop()
+
+
+@pytest.mark.xfail(strict=True, reason="SIGUSR2 means nothing yet")
+def test_usr2_writes_down_what_every_worker_does(start: Start, raw_redis: redis.Redis) -> None:
+    fleet = start("--procs", "2", "--per-proc", "2").ready()
+    workers = fleet.pids("worker")
+    raw_redis.rpush("task_queue", *(message("hold", n, sleep=3) for n in range(4)))
+    wait_until(lambda: len(fleet.ran("hold")) == 4)
+    fleet.process.send_signal(signal.SIGUSR2)
+    # The stack of a handler that waits: `hold` in the tasks of that worker.
+    wait_until(lambda: len([line for line in fleet.lines if "in hold" in line or "hold()" in line]) >= 2, 10)
+
+    assert workers == fleet.pids("worker")
+    wait_until(lambda: len(fleet.ran("held")) == 4)
+    assert 0 == fleet.stop()
+
+
+def test_a_tree_that_stands_still_for_longer_than_the_watchdog_goes_on_and_nobody_is_killed(
+    start: Start, raw_redis: redis.Redis
+) -> None:
+    """As when a laptop or a virtual machine is suspended; 60 s: `./run python -m tests.chaos bar-standstill --full`."""
+    fleet = start("--procs", "2", "--watchdog", "4", "--lease", "2").ready()
+    raw_redis.rpush("task_queue", *(message("hold", n, sleep=20) for n in range(4)))
+    wait_until(lambda: len(fleet.ran("hold")) == 4)
+    tree = fleet.tree()
+    for pid in tree:  # the supervisor first: it must not see the others stand still
+        os.kill(pid, STOP)
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 12, 20)
+    for pid in reversed(tree):
+        os.kill(pid, CONT)
+    raw_redis.rpush("task_queue", message("note", 1))
+    wait_until(lambda: fleet.ran("note"), what="it goes on")
+    wait_until(lambda: len(fleet.ran("held")) >= 4, 30, "what ran goes on")
+
+    assert tree == fleet.tree()
+    assert [] == fleet.events("child died")
+    assert 4 == len(fleet.ran("hold"))
+    wait_until(lambda: fleet.get("/readyz")[0] == 200, what="ready")
+    assert 0 == fleet.stop()
+
+
+ORPHANS = (
+    TASKS
+    + '''
+@task("leave")
+async def leave(payload):
+    """Starts a process in a session of its own that starts another and ends: the other is an orphan."""
+    program = "import subprocess; print(subprocess.Popen(['sleep', '0.5'], start_new_session=True).pid)"
+    child = await asyncio.create_subprocess_exec("python3", "-c", program, start_new_session=True)
+    await child.wait()
+    record(name="leave", n=payload["n"])
+'''
+)
+NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+@pytest.mark.skipif(os.system(f"{' '.join(NAMESPACE)} true 2>/dev/null") != 0, reason="no PID namespace to be had")
+@pytest.mark.parametrize("flags", WAYS)
+def test_as_pid_1_it_reaps_orphans_replaces_workers_and_obeys(
+    start: Start, raw_redis: redis.Redis, flags: list[str]
+) -> None:
+    fleet = start("--procs", "2", *flags, tasks=ORPHANS, wrapper=NAMESPACE).ready()
+    (supervisor,) = proc.descendants(fleet.process.pid)[:1]
+    raw_redis.rpush("task_queue", *(message("leave", n) for n in range(10)))
+    wait_until(lambda: len(fleet.ran("leave")) == 10)
+    wait_until(lambda: not zombies(supervisor) and "sleep" not in names(supervisor), what="the orphans are reaped")
+    (victim, *_) = workers_below(supervisor)
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len([e for e in fleet.events("child ready") if e["role"] == "worker"]) == 3, what="replaced")
+    raw_redis.rpush("task_queue", message("note", 1))
+    wait_until(lambda: fleet.ran("note"))
+    living = proc.descendants(supervisor)
+    os.kill(supervisor, TERM)
+
+    assert 0 == fleet.process.wait(20)
+    assert 1 == len(fleet.events("child died"))
+    assert [] == [pid for pid in living if alive(pid)]
+
+
+def names(pid: int) -> list[str]:
+    return [Path(f"/proc/{child}/comm").read_text().strip() for child in proc.descendants(pid) if alive(child)]
+
+
+def zombies(pid: int) -> list[int]:
+    stats = [(child, Path(f"/proc/{child}/stat").read_text()) for child in proc.descendants(pid) if alive(child)]
+    return [child for child, stat in stats if stat.rpartition(")")[2].split()[0] == "Z"]
+
+
+def workers_below(pid: int) -> list[int]:
+    """The youngest children; in another namespace the log's pids are not ours."""
+    return sorted((child for child in proc.descendants(pid) if proc.parent(child) == pid), reverse=True)
