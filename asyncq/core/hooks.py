@@ -30,8 +30,9 @@ class Crash:
         index: The worker's number, from 0; the process that takes its place has the same.
         pid: Of the dead process.
         cause: How it ended, in words: "killed by SIGSEGV", "exit code 3".
-        reason: "crash"; "killed" by somebody from outside; "hang", ended by the supervisor because its event loop was
-            stuck; "oom", by the kernel because memory ran out; "boot", it was never ready.
+        reason: "crash", it exited; "killed" by a signal, from outside or of its own doing; "hang", put down by the
+            supervisor because its event loop stood still; "oom", by the kernel for its memory; "boot", it was never
+            ready.
         task: Name of the task that ran as it died, as far as is known; "" if it is not.
         message_id: Of the message that the task ran for; "" if it is not known.
         stack: What it wrote of its stacks as it died; "" if it wrote nothing.
