@@ -131,8 +131,7 @@ async def _live(
 
 async def _start(hooks: Hooks, signals: _Signals) -> bool:
     """False when a signal came first; what hooks then make of their cancellation is of no interest any more."""
-    starting = signals.starting = asyncio.current_task()
-    assert starting is not None
+    signals.starting = asyncio.current_task()
     try:
         return await hooking.start(hooks, lambda: not signals.came, ENDING)
     except Exception as error:
@@ -146,8 +145,6 @@ async def _start(hooks: Hooks, signals: _Signals) -> bool:
         return False
     finally:
         signals.starting = None
-        while signals.came and starting.uncancel():
-            pass
 
 
 async def _work(worker: Worker, hooks: Hooks, crash: Crash | None) -> None:
