@@ -220,6 +220,7 @@ class TestSuspects:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(solitude, "PAUSE_S", 0.0)
+        monkeypatch.setattr(solitude, "PATIENCE_S", 0.0)
         broker = MemoryBroker()
         bench = Bench(broker)
         broker.queues["q"].suspects.append(message("note", "suspect"))
