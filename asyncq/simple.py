@@ -25,6 +25,7 @@ from asyncq.core.envelope import Envelope, create_task
 from asyncq.core.registry import Registry, default_registry, task
 
 if TYPE_CHECKING:  # a mere producer does without
+    from asyncq.core.settings import Settings
     from asyncq.worker.worker import Worker
 
 __all__ = [
@@ -74,6 +75,12 @@ async def start_workers(queue_name: str, concurrency: int = 10, *, registry: Reg
 
     Settings count as for `asyncq worker`. Promotes retries and reaps dead processes itself, so that no supervisor is
     needed. Cancelling it hands back what runs.
+
+    The registry's hooks are called for all crews of an event loop together: those for load and start before the first
+    message, those for stop when the last crew has gone.
+
+    Raises:
+        HookError: a hook for load or start failed.
     """
     await _Crew(queue_name, concurrency, registry).run()
 
@@ -163,12 +170,19 @@ class _Crew:
 
     async def run(self) -> None:
         """Work until cancelled, then hand back what runs."""
-        from asyncq.cli import rooms  # brings the worker and all it needs: not for a mere producer
+        from asyncq.worker.shifts import on_shift  # brings the worker and all it needs: not for a mere producer
 
         url, settings = await home.find()
+        self._registry.check()
+        self._registry.hooks.load()
+        async with on_shift(self._registry.hooks):
+            await self._work(url, settings)
+
+    async def _work(self, url: str, settings: Settings) -> None:
+        from asyncq.cli import rooms  # as above
+
         self._consumers = self.members
         settings = dataclasses.replace(settings, per_proc=self._consumers)
-        self._registry.check()
         life = rooms.worker_life(settings, url, rooms.Work(self._registry, (self._queue,)), alone=True)
         self._worker = life.worker
         try:

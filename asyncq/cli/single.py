@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from asyncq.broker.choice import RedisChoice
 from asyncq.broker.embedded import start
@@ -38,11 +38,7 @@ def _life(settings: Settings, choice: RedisChoice, work: rooms.Work) -> worker_m
     life = rooms.worker_life(settings, choice.url, work, alone=True)
     assert life.service is not None
     said = say_durability(settings, choice.url, embedded=choice.kind in ("planned", "embedded"))
-    return dataclasses.replace(life, service=asyncio.ensure_future(_both(life.service, said)))
-
-
-async def _both(service: Awaitable[None], said: Awaitable[None]) -> None:
-    await asyncio.gather(service, said)
+    return dataclasses.replace(life, service=asyncio.gather(life.service, said))
 
 
 def _say(app: str, settings: Settings, queues: Sequence[str], choice: RedisChoice) -> None:

@@ -30,8 +30,9 @@ class Crash:
         index: The worker's number, from 0; the process that takes its place has the same.
         pid: Of the dead process.
         cause: How it ended, in words: "killed by SIGSEGV", "exit code 3".
-        reason: "crash"; "killed" by somebody from outside; "hang", ended by the supervisor because its event loop was
-            stuck; "oom", by the kernel because memory ran out; "boot", it was never ready.
+        reason: "crash", it exited; "killed" by a signal, from outside or of its own doing; "hang", put down by the
+            supervisor because its event loop stood still; "oom", by the kernel for its memory; "boot", it was never
+            ready.
         task: Name of the task that ran as it died, as far as is known; "" if it is not.
         message_id: Of the message that the task ran for; "" if it is not known.
         stack: What it wrote of its stacks as it died; "" if it wrote nothing.
@@ -105,7 +106,7 @@ class Hooks:
         """Decorator: call `hook()` once after the app was imported, before the workers are forked.
 
         For what is big and only read: models, tables, caches. All workers share its memory. Without a zygote
-        (`--no-preload`, `asyncq worker`, `start_workers`) it is called in each process, before its event loop runs.
+        (`--no-preload`, `asyncq worker`, `start_workers`) it is called in each process, before the start hooks.
 
         Only `def`: there is no event loop, and none may have run in a process that is forked. Not for connections,
         threads or locks either: a fork copies a connection's socket, so that two processes read the same replies, and

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from asyncq.core import clock
 from asyncq.core.contact import Contact
 from asyncq.core.doors import Batch, Observer, Registration, Slot, Taken
 from asyncq.core.errors import BrokerError, BrokerRefusedError, RegistrationLostError
@@ -27,8 +25,8 @@ from asyncq.core.settlement import RELEASE, Settlement
 from asyncq.worker import leaving
 from asyncq.worker.bell import Bell
 from asyncq.worker.lane import Lane, Rate
-from asyncq.worker.solitude import Solitude
 from asyncq.worker.source import Delivery, Origin
+from asyncq.worker.suspects import Suspects
 
 log = logging.getLogger("asyncq.worker")
 
@@ -70,12 +68,12 @@ class Feeder:
         self.outstanding = 0
         self._consumers = consumers
         self._observer, self._contact, self._on_lost = observer, contact, on_lost
-        self._slot, self._solitude = slot, Solitude(rng)
+        self._slot, self._suspects = slot, Suspects(rng, slot, self._look)
+        self._solitude = self._suspects.solitude
         self._loop = asyncio.get_running_loop()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._kicked = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._solitude_timer: asyncio.TimerHandle | None = None
         self._taking = True
         self._rate = Rate(time.perf_counter())
 
@@ -109,7 +107,7 @@ class Feeder:
             lane.batch = Batch()
             self._count_late(lane, 1)
         if self._solitude.running:
-            self._end_solitude()
+            self._suspects.ended()
         if self._timer is None:
             self._timer = self._loop.call_later(GROUP_WAIT_S, self.kick)
         if len(lane.batch.completed) == GROUP_LIMIT:
@@ -137,6 +135,12 @@ class Feeder:
             self._timer = None
         self._kicked.set()
 
+    def _look(self) -> None:
+        """A busy process begins to make room for a suspect or gives it up, or takes again: an exchange of each lane."""
+        for lane in self.lanes:
+            lane.rang = True  # after it, the next moment to make room is known
+        self.kick()
+
     async def run(self) -> None:
         """Feed until cancelled."""
         while True:
@@ -154,9 +158,13 @@ class Feeder:
             again = await self._exchange(lane)
         self._listen(lane)
 
+    def _may_be_alone(self, lane: Lane) -> bool:
+        """Whether a suspect of this lane is to be taken, and nothing else."""
+        return self._taking and self._suspects.may_run(lane.queue, self.outstanding)
+
     def _wanted(self) -> tuple[int, int]:
         """(free consumers, look-ahead beyond them)."""
-        if not self._taking or self._holds():
+        if not self._taking or self._suspects.holds():
             return 0, 0
         free = self._consumers - self.outstanding
         return max(0, free), max(0, self._rate.expected(AHEAD_S) + min(0, free))
@@ -194,9 +202,10 @@ class Feeder:
         self._accept(lane, taken)
         found = len(taken.raws) + taken.oversized
         if taken.suspects or self._solitude.suspected or alone:
-            self._see_suspects(lane, taken, alone, room)
+            self._suspects.saw(lane.queue, taken, alone, room)
         if not self._taking:  # somebody stopped it while this was under way
             self._give_back()
+            self._suspects.forget_time()
         self._rate.note(self.settled, time.perf_counter())
         lane.empty = found < room
         more = 0 < room <= found or (alone and not taken.raws)  # refused a suspect, it has not asked for the others yet
@@ -221,54 +230,13 @@ class Feeder:
                 future.set_result(None)
                 count -= 1
 
-    # -- suspects -----------------------------------------------------------------------------------------------
-
-    def _may_be_alone(self, lane: Lane) -> bool:
-        """Whether a suspect of this lane is to be taken, and nothing else."""
-        if not self._taking or not self._solitude.suspected:
-            return False
-        return self._solitude.turn(lane.queue, self.outstanding, clock.mono_s())
-
-    def _holds(self) -> bool:
-        solitude = self._solitude
-        return (solitude.running or solitude.suspected) and solitude.holds(clock.mono_s())
-
-    def _see_suspects(self, lane: Lane, taken: Taken, alone: bool, room: int) -> None:
-        solitude, now_mono = self._solitude, clock.mono_s()
-        solitude.heard(lane.queue, taken.suspects, now_mono)
-        if alone and taken.raws:
-            solitude.began(now_mono)
-            self._slot.set_alone(True)
-            log.info("a suspect runs alone", extra={"queue": lane.queue, "waiting": taken.suspects})
-        elif alone:
-            solitude.refused(now_mono)
-        elif room:
-            solitude.looked(len(taken.raws))
-        if self._solitude_timer is not None:
-            self._solitude_timer.cancel()
-            self._solitude_timer = None
-        if self._taking and solitude.next_mono < math.inf:
-            pause_s = max(solitude.next_mono - now_mono, 0.0)
-            self._solitude_timer = self._loop.call_later(pause_s, self._look)
-
-    def _look(self) -> None:
-        """A busy process begins to make room for a suspect or gives it up, or takes again: an exchange of each lane."""
-        for lane in self.lanes:
-            lane.rang = True  # after it, the next moment to make room is known
-        self.kick()
-
-    def _end_solitude(self) -> None:
-        """What ran alone has ended, or was dropped."""
-        self._solitude.ended(clock.mono_s())
-        self._slot.set_alone(False)
-
     # -- the bell -----------------------------------------------------------------------------------------------
 
     def _listen(self, lane: Lane) -> None:
         """Wait for an empty queue; stop waiting while the process is full, so that others get the next message."""
         if lane.lost or not self._taking:
             return
-        if self.outstanding >= self._consumers or self._holds():
+        if self.outstanding >= self._consumers or self._suspects.holds():
             lane.empty = False  # ask again as soon as a consumer is free
             lane.bell.hush_soon()
         elif lane.empty:
@@ -307,7 +275,7 @@ class Feeder:
         lane.held -= dropped
         self.outstanding -= dropped
         if self._solitude.running and not self.outstanding:
-            self._end_solitude()
+            self._suspects.ended()
         lane.batch = Batch()
         fields = {"queue": lane.queue, "wid": lane.registration.wid, "running": lane.held, "dropped": dropped}
         log.warning("lease lost", extra=fields)
@@ -363,7 +331,6 @@ class Feeder:
 
     async def close(self) -> None:
         """See Source.close."""
-        if self._solitude_timer is not None:
-            self._solitude_timer.cancel()
+        self._suspects.forget_time()
         for lane in self.lanes:
             await lane.bell.close()

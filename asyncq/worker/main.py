@@ -20,7 +20,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -63,7 +63,7 @@ class Life:
     """
 
     worker: Worker
-    service: asyncio.Future[None] | None
+    service: asyncio.Future[Any] | None
     close: Callable[[], Awaitable[None]]
 
 
@@ -140,8 +140,7 @@ def _pulse(loop: asyncio.AbstractEventLoop, slot: Slot) -> None:
 
 async def _start(hooks: Hooks, signals: _Signals) -> bool:
     """False when a signal came first; what hooks then make of their cancellation is of no interest any more."""
-    starting = signals.starting = asyncio.current_task()
-    assert starting is not None
+    signals.starting = asyncio.current_task()
     try:
         return await hooking.start(hooks, lambda: not signals.came, ENDING)
     except Exception as error:
@@ -155,8 +154,6 @@ async def _start(hooks: Hooks, signals: _Signals) -> bool:
         return False
     finally:
         signals.starting = None
-        while signals.came and starting.uncancel():
-            pass
 
 
 async def _work(worker: Worker, hooks: Hooks, crash: Crash | None) -> None:

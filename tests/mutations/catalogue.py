@@ -309,13 +309,13 @@ SOLO: Final = (
     one(
         "the feeder asks whether it may take",
         f"{_WORKER}suspects.py::test_a_busy_worker_makes_room_for_suspects_and_works_on",
-        Change("asyncq/worker/feeder.py", "if not self._taking or self._holds():", "if not self._taking:"),
+        Change("asyncq/worker/feeder.py", "if not self._taking or self._suspects.holds():", "if not self._taking:"),
         quick=False,
     ),
     one(
         "suspects are taken",
         f"{_WORKER}suspects.py::test_suspects_run_alone_one_after_the_other_when_the_queue_is_empty",
-        Change("asyncq/worker/feeder.py", "if not self._taking or not self._solitude.suspected:", "if True:"),
+        Change("asyncq/worker/suspects.py", "return self.solitude.suspected and", "return False and"),
         quick=False,
     ),
     one(

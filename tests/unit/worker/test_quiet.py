@@ -175,6 +175,19 @@ async def test_a_block_that_cannot_be_ended_takes_nothing_and_is_no_hindrance_af
         broker.waking = "done"
 
 
+async def test_blocks_are_left_alone_again_when_it_is_resumed_before_they_ended() -> None:
+    broker = MemoryBroker()
+    broker.waking = "lost"
+    async with working(Bench(broker, at_most_once=True, consumers=2)) as bench:
+        await until(lambda: sum(popper.blocked for popper in broker.poppers) == 2)
+        bench.worker.quiet()
+        await until(lambda: "hush" in {task.get_name() for task in asyncio.all_tasks()})
+        bench.worker.resume()
+        await until(lambda: "hush" not in {task.get_name() for task in asyncio.all_tasks()})
+        assert 2 == sum(popper.blocked for popper in broker.poppers)
+        broker.waking = "done"
+
+
 async def test_one_that_was_reaped_registers_anew_and_takes_nothing() -> None:
     broker = MemoryBroker()
     async with working(Bench(broker)) as bench:
@@ -202,6 +215,28 @@ class TestSuspects:
             assert [] == bench.seen
             bench.worker.resume()
             await until(lambda: bench.seen == ["suspect"])
+
+    async def test_one_that_is_known_is_left_to_others_without_a_round_trip(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(solitude, "PAUSE_S", 0.0)
+        monkeypatch.setattr(solitude, "PATIENCE_S", 0.0)
+        broker = MemoryBroker()
+        bench = Bench(broker)
+        broker.queues["q"].suspects.append(message("note", "suspect"))
+        broker.queues["q"].push(message("hold", 1))
+        async with working(bench):
+            await until(lambda: bench.seen == [1])
+            bench.worker.quiet()
+            bench.gate.set()
+            await until(lambda: held(broker) == [0])
+            await hushed(broker)
+            exchanges, renewals = len(broker.registrations[0].exchanges), len(broker.renewed)
+            await until(lambda: len(broker.renewed) > renewals + 3)
+            assert [1] == bench.seen
+            assert len(broker.registrations[0].exchanges) <= exchanges + 1
+            bench.worker.resume()
+            await until(lambda: bench.seen == [1, "suspect"])
 
     async def test_one_that_runs_alone_goes_on_and_ordinary_work_comes_after_it(self) -> None:
         broker = MemoryBroker()
