@@ -34,6 +34,7 @@ SHORT = {"ts": 1.5, "level": "info", "process": "worker[0]", "event": "child die
 
 def record(**fields: object) -> logging.LogRecord:
     made = logging.LogRecord("asyncq.worker", logging.INFO, __file__, 1, "task failed", (), None)
+    made.created = 1.5  # of one length
     made.__dict__.update(fields)
     return made
 
