@@ -42,6 +42,7 @@ class FleetView:
         wanted: How many workers there should be.
         arbiter_beat_age_s: Seconds since the supervisor's own loop last beat.
         draining: Whether the whole fleet is on its way out.
+        quiet: Whether it was told to take nothing for the time being.
         started: Whether every worker and every helper has been ready at once.
         braked: Whether workers keep dying, so that only one at a time is started.
         redis_age_s: Seconds since Redis last answered any process of the fleet; None when it has not yet.
@@ -52,6 +53,7 @@ class FleetView:
     wanted: int
     arbiter_beat_age_s: float
     draining: bool
+    quiet: bool
     started: bool
     braked: bool
     redis_age_s: float | None
@@ -116,9 +118,11 @@ def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
 
 
 def ready(fleet: FleetView, limits: HealthLimits) -> Verdict:
-    """Whether messages are being taken: enough workers up, Redis seen, neither draining nor braked."""
+    """Whether messages are being taken: enough workers up, Redis seen, neither draining, quiet nor braked."""
     if fleet.draining:
         return Verdict(False, "draining: no new messages are taken")
+    if fleet.quiet:
+        return Verdict(False, "quiet: no messages are taken until SIGCONT")
     if fleet.braked:
         return Verdict(False, "crash loop suspected: one worker at a time is tried")
     up = sum(is_up(worker, limits) for worker in fleet.workers)

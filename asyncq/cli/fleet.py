@@ -17,6 +17,7 @@ def fleet_view(snapshot: Snapshot) -> FleetView:
         wanted=supervisor.wanted,
         arbiter_beat_age_s=supervisor.beat_age_s if supervisor.beat_age_s is not None else 0.0,
         draining=supervisor.state is SupervisorState.DRAINING,
+        quiet=supervisor.state is SupervisorState.QUIET,
         started=supervisor.complete,
         braked=supervisor.state is SupervisorState.DEGRADED,
         redis_age_s=min(redis_ages, default=None),

@@ -65,6 +65,7 @@ class Admin:
             wanted=1,
             arbiter_beat_age_s=0.1,
             draining=False,
+            quiet=False,
             started=True,
             braked=False,
             redis_age_s=0.1,

@@ -48,6 +48,7 @@ TWO_READY = FleetView(
     wanted=2,
     arbiter_beat_age_s=0.1,
     draining=False,
+    quiet=False,
     started=True,
     braked=False,
     redis_age_s=0.5,
