@@ -50,7 +50,8 @@ def census(
     """Count the workers among these slots; `leaving`, `deaths` and `quiet` are the arbiter's own."""
     workers = [slot for slot in slots if slot.is_worker]
     present = [slot for slot in workers if slot.child.pid]
-    later_stages = {slot.spec.stop_stage for slot in slots if not slot.is_worker and slot.state is not State.EMPTY}
+    their_stages = {slot.spec.stop_stage for slot in workers}
+    later_stages = {slot.spec.stop_stage for slot in slots if slot.state is not State.EMPTY} - their_stages
     return Counts(
         wanted=len(workers),
         ready=sum(slot.state is State.READY for slot in workers),

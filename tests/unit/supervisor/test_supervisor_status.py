@@ -38,10 +38,11 @@ def slots(*workers: Child, helper: Child | None = None) -> list[ManagedSlot]:
     specs = [
         ChildSpec("keeper", "m:f", stop_stage=1),
         ChildSpec("admin", "m:f", stop_stage=2),
+        ChildSpec("zygote", "m:f"),
         ChildSpec("worker", "m:f", count=len(workers)),
     ]
-    made = make_slots(specs, Scoreboard(2 + len(workers)), SETTINGS)
-    for slot, child in zip(made, [helper or Child(), helper or Child(), *workers], strict=True):
+    made = make_slots(specs, Scoreboard(3 + len(workers)), SETTINGS)
+    for slot, child in zip(made, [*[helper or Child()] * 3, *workers], strict=True):
         slot.child = child
         slot.page.set_load(5 if child.pid else 0, 0)
     return made
