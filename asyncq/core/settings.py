@@ -379,8 +379,3 @@ def claim_service_manager(environ: MutableMapping[str, str] | None = None, pid: 
     ours = meant in ("", str(os.getpid() if pid is None else pid))
     watchdog_s = int(usec) / 1_000_000 if ours and usec.isascii() and usec.isdigit() else 0.0
     return ServiceManager(address, watchdog_s)
-
-
-def notify_socket(environ: Mapping[str, str] | None = None) -> str:
-    """Address of the service manager's notification socket (sd_notify); "" when none started us."""
-    return (os.environ if environ is None else environ).get("NOTIFY_SOCKET", "")
