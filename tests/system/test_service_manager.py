@@ -1,4 +1,4 @@
-"""What systemd hears of a real supervisor: when all are ready, how it stands, that it lives, how long it still needs."""
+"""What systemd hears of a real supervisor: when all are ready, how it stands, that it lives, what time it needs."""
 
 from __future__ import annotations
 
