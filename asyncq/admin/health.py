@@ -95,6 +95,13 @@ def is_up(worker: WorkerView, limits: HealthLimits) -> bool:
     return worker.state is State.READY and beats(worker, limits)
 
 
+def _is_coming(worker: WorkerView, limits: HealthLimits) -> bool:
+    """Whether it may be given more time: it boots, backs off, or is ready and about to beat for the first time."""
+    if worker.state is State.READY:
+        return worker.beat_age_s is None and worker.state_age_s <= limits.worker_beat_s
+    return worker.state in (State.STARTING, State.BACKOFF) and worker.state_age_s <= limits.boot_s
+
+
 def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
     """Whether a restart of everything would not help: the supervisor beats and some worker works or boots."""
     if fleet.arbiter_beat_age_s > limits.arbiter_beat_s:
@@ -106,10 +113,7 @@ def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
     beating = sum(beats(worker, limits) for worker in fleet.workers)
     if beating:
         return Verdict(True, f"{beating} of {fleet.wanted} workers beat")
-    coming = sum(
-        worker.state in (State.STARTING, State.BACKOFF) and worker.state_age_s <= limits.boot_s
-        for worker in fleet.workers
-    )
+    coming = sum(_is_coming(worker, limits) for worker in fleet.workers)
     if coming:
         return Verdict(True, f"{coming} of {fleet.wanted} workers are starting")
     return Verdict(

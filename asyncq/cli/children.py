@@ -19,7 +19,6 @@ import uvloop
 
 import asyncq
 from asyncq.admin.app import AdminSources, create_app
-from asyncq.admin.health import HealthLimits
 from asyncq.admin.queues import QueueSampler
 from asyncq.admin.server import serve
 from asyncq.broker.connection import ConnectionSettings
@@ -28,7 +27,7 @@ from asyncq.broker.inspector import RedisInspector
 from asyncq.broker.rehearsal import rehearse
 from asyncq.cli import rooms
 from asyncq.cli.durability import say_durability
-from asyncq.cli.fleet import fleet_view, queues_in
+from asyncq.cli.fleet import fleet_view, health_limits, queues_in
 from asyncq.cli.supervise import ChildArgs
 from asyncq.core import logs
 from asyncq.core.contact import Contact
@@ -148,7 +147,7 @@ async def _answer(context: ChildContext, args: ChildArgs) -> int:
         regions=args.segment.snapshots,
         queues=QueueSampler(inspector, lambda: queues_in(args.scoreboard.snapshot())),
         version=asyncq.__version__,
-        limits=HealthLimits(worker_beat_s=args.settings.watchdog_s),
+        limits=health_limits(args.settings),
     )
     _on_messages(context, lambda message: None, stop)
     context.channel.send({"type": "ready"})

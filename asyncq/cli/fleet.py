@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from asyncq.admin.health import FleetView, WorkerView
+from asyncq.admin.health import FleetView, HealthLimits, WorkerView
+from asyncq.core.settings import Settings
 from asyncq.supervisor.scoreboard import SlotSnapshot, Snapshot, State, SupervisorState
+
+
+def health_limits(settings: Settings) -> HealthLimits:
+    """The same for /livez and for the service manager's watchdog: two verdicts would be one too many."""
+    return HealthLimits(worker_beat_s=settings.watchdog_s, boot_s=settings.boot_timeout_s)
 
 
 def fleet_view(snapshot: Snapshot) -> FleetView:

@@ -12,18 +12,22 @@ import socket
 from dataclasses import dataclass
 
 import asyncq
+from asyncq.admin.health import live
 from asyncq.broker import embedded
 from asyncq.broker.choice import RedisChoice, resolve_redis
 from asyncq.broker.embedded_plan import EmbeddedPlan
 from asyncq.cli import output
 from asyncq.cli.app import resolve_app
+from asyncq.cli.fleet import fleet_view, health_limits
 from asyncq.core import logs
+from asyncq.core.cgroup import oom_kills
 from asyncq.core.cpus import usable_cpus
 from asyncq.core.errors import ConfigurationError, PortBusyError
-from asyncq.core.settings import Loaded, Settings, notify_socket
+from asyncq.core.settings import Loaded, Settings, claim_service_manager
 from asyncq.metrics.segment import Segment
 from asyncq.supervisor.arbiter import Arbiter
 from asyncq.supervisor.events import AllReady, ChildReady, Event
+from asyncq.supervisor.notify import Notifier, NotifyTarget
 from asyncq.supervisor.prctl import adopt_grandchildren
 from asyncq.supervisor.scoreboard import Scoreboard
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
@@ -97,10 +101,13 @@ def run(loaded: Loaded) -> int:
             crash_loop_exit_s=settings.crash_loop_exit_s,
             watchdog_s=settings.watchdog_s,
             redis_give_up_s=settings.redis_give_up_s,
-            notify_socket=notify_socket(),
         )
+        manager = claim_service_manager()
+        target = NotifyTarget(manager.notify_socket, manager.watchdog_s)
+        notifier = Notifier(target, lambda: live(fleet_view(args.scoreboard.snapshot()), health_limits(settings)))
         try:
-            return Arbiter(_specs(args, procs, preload), args.scoreboard, limits, voice.heard).run()
+            specs = _specs(args, procs, preload)
+            return Arbiter(specs, args.scoreboard, limits, voice.heard, oom_kills=oom_kills, notifier=notifier).run()
         finally:
             if choice.plan is not None:
                 embedded.clear_away(choice.plan)

@@ -9,21 +9,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
 
-Read = Callable[[str], str | None]
+from asyncq.core.cgroup import Read, lineages, read_file
 
 
-def _read_file(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def usable_cpus(*, cpus: int | None = None, affinity: int | None = None, read: Read = _read_file) -> tuple[int, str]:
+def usable_cpus(*, cpus: int | None = None, affinity: int | None = None, read: Read = read_file) -> tuple[int, str]:
     """The number of processes that can run at once, and the reasoning in words.
 
     Args:
@@ -49,7 +39,12 @@ def _affinity(total: int) -> int:
 
 def quota(read: Read) -> float | None:
     """The smallest CPU quota among our cgroups and their ancestors, in CPUs; None if there is none."""
-    limits = [limit for folder, v2 in _folders(read) if (limit := _limit(folder, v2, read)) is not None]
+    limits = [
+        limit
+        for lineage in lineages("cpu", read)
+        for folder in lineage.folders
+        if (limit := _limit(folder, lineage.v2, read)) is not None
+    ]
     return min(limits, default=None)
 
 
@@ -62,44 +57,3 @@ def _limit(folder: str, v2: bool, read: Read) -> float | None:
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         return None  # "max", -1, or not there
     return int(parts[0]) / int(parts[1])
-
-
-def _folders(read: Read) -> Iterator[tuple[str, bool]]:
-    """Every folder, from our own cgroup up to the mount, that may hold a quota: (folder, is it cgroup v2)."""
-    ours = dict(_our_cgroups(read))
-    for mounted_at, root, v2 in _mounts(read):
-        path = ours.get(v2)
-        if path is None:
-            continue
-        inside = _below(path, root)
-        for step in (inside, *inside.parents):
-            yield f"{mounted_at}/{step}".removesuffix("/."), v2
-
-
-def _our_cgroups(read: Read) -> Iterator[tuple[bool, str]]:
-    for line in (read("/proc/self/cgroup") or "").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            yield True, path
-        elif "cpu" in controllers.split(","):
-            yield False, path
-
-
-def _mounts(read: Read) -> Iterator[tuple[str, str, bool]]:
-    """(mount point, what of the hierarchy is mounted there, is it cgroup v2)."""
-    for line in (read("/proc/self/mountinfo") or "").splitlines():
-        left, _, right = line.partition(" - ")
-        before, after = left.split(), right.split()
-        if len(before) < 5 or len(after) < 3:
-            continue
-        if after[0] == "cgroup2" or (after[0] == "cgroup" and "cpu" in after[2].split(",")):
-            yield before[4], before[3], after[0] == "cgroup2"
-
-
-def _below(path: str, root: str) -> PurePosixPath:
-    """Our cgroup relative to what is mounted; the mount itself when it lies outside (a container's view)."""
-    try:
-        return PurePosixPath(path).relative_to(root)
-    except ValueError:
-        return PurePosixPath(".")

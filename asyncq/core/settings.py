@@ -8,7 +8,7 @@ house that reads the environment, and only when `load` is called, never at impor
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -350,6 +350,32 @@ def _from_environ(setting: Setting, environ: Mapping[str, str]) -> _Found | None
     return None
 
 
-def notify_socket(environ: Mapping[str, str] | None = None) -> str:
-    """Address of the service manager's notification socket (sd_notify); "" when none started us."""
-    return (os.environ if environ is None else environ).get("NOTIFY_SOCKET", "")
+@dataclass(frozen=True, slots=True)
+class ServiceManager:
+    """What the program that started us wants to hear (sd_notify), and where.
+
+    Attributes:
+        notify_socket: A path, or `@name` for an abstract socket; "" when nobody listens.
+        watchdog_s: We are killed when WATCHDOG=1 is missing for this long; 0 = there is no such watchdog.
+    """
+
+    notify_socket: str = ""
+    watchdog_s: float = 0.0
+
+
+def claim_service_manager(environ: MutableMapping[str, str] | None = None, pid: int | None = None) -> ServiceManager:
+    """Read what the service manager left in the environment, and take it out, so that it is ours alone.
+
+    Called once, by the supervisor, before it forks: as `sd_notify` does with `unset_environment`. A program that a
+    handler runs, or a server that a child becomes, would otherwise report its own start, end and life as the service's.
+
+    Args:
+        environ: Default: the environment of this process.
+        pid: Whom a watchdog must be meant for; default: this process. WATCHDOG_PID may name another one, such as
+            a shell that started us: then it is that one's to feed.
+    """
+    environ = os.environ if environ is None else environ
+    address, usec, meant = (environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
+    ours = meant in ("", str(os.getpid() if pid is None else pid))
+    watchdog_s = int(usec) / 1_000_000 if ours and usec.isascii() and usec.isdigit() else 0.0
+    return ServiceManager(address, watchdog_s)

@@ -32,6 +32,7 @@ from asyncq.supervisor.events import (
     Resumed,
 )
 from asyncq.supervisor.notices import Notices
+from asyncq.supervisor.notify import Notifier
 from asyncq.supervisor.prctl import adopt_grandchildren
 from asyncq.supervisor.reaps import KeeperLink
 from asyncq.supervisor.result import Result
@@ -40,6 +41,7 @@ from asyncq.supervisor.signals import Command, SignalInbox
 from asyncq.supervisor.slots import ManagedSlot, make_slots
 from asyncq.supervisor.spawn import ForkSpawner, Spawner
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+from asyncq.supervisor.status import Counts, census
 from asyncq.supervisor.stopping import Stopping
 from asyncq.supervisor.vigil import Vigil
 from asyncq.supervisor.watch import Watch
@@ -60,6 +62,7 @@ class Arbiter:
         on_event: Called with every Event of `events`, in the arbiter's process; must be quick and must not raise.
         spawner: How processes are made that no zygote makes; default: by forking.
         oom_kills: How often the kernel has killed for memory in our cgroup; default: nobody counts.
+        notifier: To the service manager that started us; default: nobody did.
 
     Raises:
         ConfigurationError: specs and scoreboard do not fit together.
@@ -74,13 +77,14 @@ class Arbiter:
         *,
         spawner: Spawner | None = None,
         oom_kills: Callable[[], int | None] = lambda: None,
+        notifier: Notifier | None = None,
     ) -> None:
         self._settings = settings or SupervisorSettings()
         self._board = scoreboard
         self._slots = make_slots(specs, scoreboard, self._settings)
         self._workers = [slot for slot in self._slots if slot.is_worker]
         self._link = KeeperLink(self._slots)
-        self._notices = Notices(on_event, self._settings.notify_socket)
+        self._notices = Notices(on_event, notifier or "")
         self._spawner = spawner or ForkSpawner()
         self._rng = Random()  # the jitter of the back-off
         self._vigil = Vigil(self._slots, self._settings, self._notices, self._feed, oom_kills, time.monotonic())
@@ -156,10 +160,17 @@ class Arbiter:
         for slot in self._slots:
             self._feed(slot, life.Tick(self._may_start(slot, now)), now)
         self._link.share_living()
+        self._notices.show(self._counts(now), now)
+
+    def _counts(self, now: float) -> Counts:
+        deaths = self._guard.deaths(now) if self._guard.engaged else 0
+        leaving = bool(self._stopping.level)
+        return census(self._slots, self._settings, now, leaving=leaving, deaths=deaths, quiet=self._quiet)
 
     def _patience_s(self, now: float) -> float:
         """Until the next thing that is due; what is due but held back is looked at again soon."""
-        waits = [slot.child.due_mono - now for slot in self._slots] + [self._vigil.due_mono - now]
+        dues = [*(slot.child.due_mono for slot in self._slots), self._vigil.due_mono, self._notices.due_mono]
+        waits = [due - now for due in dues]
         return min(self._settings.tick_s, *(wait if wait > 0 else _HELD_BACK_S for wait in waits))
 
     def _feed(self, slot: ManagedSlot, event: life.Event, now: float) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from asyncq.supervisor.events import (
     AllReady,
@@ -26,7 +26,8 @@ from asyncq.supervisor.events import (
     Recovered,
     Resumed,
 )
-from asyncq.supervisor.notify import Notifier
+from asyncq.supervisor.notify import Notifier, NotifyTarget
+from asyncq.supervisor.status import Counts, sentence
 
 _log = logging.getLogger("asyncq.supervisor")
 
@@ -49,33 +50,59 @@ class Notices:
 
     Args:
         on_event: The roof's callback, or None.
-        notify_socket: Address of systemd's notification socket; empty means none.
+        notifier: To systemd; an address makes one that has no watchdog to feed, empty means none.
     """
 
-    def __init__(self, on_event: Callable[[Event], object] | None, notify_socket: str) -> None:
+    def __init__(self, on_event: Callable[[Event], object] | None, notifier: Notifier | str) -> None:
         self._on_event = on_event
-        self._notifier = Notifier(notify_socket)
+        self._notifier = Notifier(NotifyTarget(notifier)) if isinstance(notifier, str) else notifier
+        self._counts: Counts | None = None
+        self._last_word = ""
 
     def tell(self, event: Event, *, first: bool = True) -> None:
         """Log it, call the callback, notify systemd. `first`: False for a Draining that repeats another."""
         _write(event)
         match event:
             case GaveUp():
-                with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                self._last_word = f"gave up: {event.sentence}"
+                with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads it any more, or None
                     sys.stderr.write("".join(f"{line}\n" for line in (f"asyncq: {event.sentence}", *event.last_lines)))
                     sys.stderr.flush()
             case AllReady():
-                self._notifier.send("READY=1", "STATUS=all children ready")
+                self._notifier.ready(self._full_set())
             case Draining() if first:
-                self._notifier.send("STOPPING=1", "STATUS=draining")
-            case Degraded():
-                self._notifier.send("STATUS=crash loop suspected: one probe at a time")
-            case Recovered():
-                self._notifier.send("STATUS=recovered")
+                self._notifier.stopping(self._last_word or "draining")
             case _:
                 pass
         if self._on_event is not None:
             self._on_event(event)
+
+    def show(self, counts: Counts, now: float) -> None:
+        """Say what is due to systemd, with these counts as its status; for every turn of the arbiter's loop.
+
+        While the drain has work left, systemd is also asked not to kill us before its end.
+        """
+        self._counts = counts
+        if counts.left_s is not None and counts.present:
+            self._notifier.extend(now, counts.left_s + counts.rest_s)
+        self._notifier.status(self._status())
+        self._notifier.pulse(now)
+
+    @property
+    def due_mono(self) -> float:
+        """When `show` wants to be called next, however quiet it is; infinite = never."""
+        return self._notifier.due_mono
+
+    def _full_set(self) -> str:
+        """The counts are of the turn before, and the last worker has become ready since."""
+        counts = self._counts
+        if counts is None:
+            return "all children ready"
+        return sentence(dataclasses.replace(counts, ready=counts.wanted, present=counts.wanted))
+
+    def _status(self) -> str:
+        """Why it gave up stays to be read when everybody is gone."""
+        return self._last_word or (sentence(self._counts) if self._counts else "")
 
 
 def _write(event: Event) -> None:
@@ -85,6 +112,11 @@ def _write(event: Event) -> None:
     level, name = _LINES[type(event)]
     if isinstance(event, ChildDied) and event.reason == "asked":
         level, name = logging.INFO, "child stopped"
-    fields = dataclasses.asdict(event)
+    fields = _said(event)
     fields.pop("sentence", None)  # written to standard error as it is
     _log.log(level, name, extra=fields)
+
+
+def _said(event: Event) -> dict[str, Any]:
+    """The fields of an event that say something: no empty text, list or mapping, no None. A number or a no is one."""
+    return {key: value for key, value in dataclasses.asdict(event).items() if value not in ("", (), [], {}, None)}

@@ -86,7 +86,6 @@ class SupervisorSettings:
         warn_s: One that has not beaten for this long is asked where it stands.
         redis_give_up_s: Exit 69 when Redis has answered nobody for this long; 0 = never.
         tick_s: Longest sleep of the loop.
-        notify_socket: Address of systemd's notification socket; empty means none.
     """
 
     drain_timeout_s: float = 25.0
@@ -105,4 +104,3 @@ class SupervisorSettings:
     warn_s: float = 2.0
     redis_give_up_s: float = 0.0
     tick_s: float = 1.0
-    notify_socket: str = ""

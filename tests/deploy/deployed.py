@@ -1,4 +1,4 @@
-"""Runs the real supervisor as the files under deploy/ say, with a tiny service manager that hears its notifications."""
+"""Runs the real supervisor as the files under deploy/ say."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import os
 import shlex
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import urllib.error
@@ -18,6 +16,7 @@ from typing import Any, Self
 
 from tests.deploy import facts, manifest_rules, unit_rules
 from tests.support.commands import clean_environ
+from tests.support.service_manager import ServiceManager
 from tests.support.states import wait_until
 
 TASKS = '''
@@ -49,26 +48,6 @@ if touch written 2>/dev/null; then echo 'the folder is still writable' >&2; exit
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 CONTAINER = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
-
-
-class ServiceManager:
-    """A notification socket that says who sent what."""
-
-    def __init__(self, folder: Path) -> None:
-        self.address = str(folder / "notify")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._socket.bind(self.address)
-
-    def hear(self, timeout_s: float = 20.0) -> tuple[int, list[str]]:
-        """The next notification: the sender's pid and the lines."""
-        self._socket.settimeout(timeout_s)
-        said, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(struct.calcsize("3i")))
-        ((_, _, credentials),) = ancillary
-        return struct.unpack("3i", credentials)[0], said.decode().splitlines()
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class Deployed:

@@ -13,7 +13,6 @@ import redis
 from tests.deploy import facts, unit_rules
 from tests.deploy.deployed import (
     CONTAINER,
-    ServiceManager,
     in_a_container,
     inner_pid,
     manifest_container,
@@ -22,6 +21,7 @@ from tests.deploy.deployed import (
 )
 from tests.support.commands import skip_if_redis_on_localhost
 from tests.support.fleet import message
+from tests.support.service_manager import ServiceManager
 from tests.support.states import wait_until
 
 SERVICE = unit_rules.parse((facts.ROOT / "deploy" / "systemd" / "asyncq.service").read_text())["Service"]
@@ -40,14 +40,14 @@ def test_systemd_hears_ready_with_the_full_set_and_stopping_at_term(
 ) -> None:
     gate = tmp_path / "gate"
     with under_systemd(tmp_path, redis_url, manager) as deployed:
-        sender, said = manager.hear()
-        assert (deployed.process.pid, "READY=1") == (sender, said[0])  # NotifyAccess=main is enough
+        ready = manager.hear_of("READY")
+        assert deployed.process.pid == ready.pid  # NotifyAccess=main is enough
         assert 200 == deployed.get("/startupz")[0]
         raw_redis.rpush(QUEUE, message("hold", 1, until=str(gate)))
         wait_until(lambda: 'asyncq_tasks_in_progress{queue="task_queue"} 1.0' in deployed.get("/metrics")[1])
         deployed.stop()
-        sender, said = manager.hear()
-        assert (deployed.process.pid, "STOPPING=1") == (sender, said[0])
+        stopping = manager.hear_of("STOPPING")
+        assert deployed.process.pid == stopping.pid
         assert (503, 200) == (deployed.get("/readyz")[0], deployed.get("/livez")[0])
         gate.touch()
         assert 0 == deployed.end()
@@ -57,7 +57,7 @@ def test_the_code_counts_as_success_when_the_drain_hands_back(
     tmp_path: Path, redis_url: str, raw_redis: redis.Redis, manager: ServiceManager
 ) -> None:
     with under_systemd(tmp_path, redis_url, manager, ASYNCQ_DRAIN_TIMEOUT="0.2") as deployed:
-        manager.hear()
+        manager.hear_of("READY")
         raw_redis.rpush(QUEUE, message("hold", 1, until=str(tmp_path / "never")))
         wait_until(lambda: 'asyncq_tasks_in_progress{queue="task_queue"} 1.0' in deployed.get("/metrics")[1])
         deployed.stop()
@@ -76,12 +76,7 @@ def test_systemd_does_not_start_again_what_would_fail_again(
         assert code == deployed.end()
         assert str(code) in SERVICE["RestartPreventExitStatus"].split()
         assert 1 == deployed.said().count("asyncq: ")  # the reason, once
-    heard = []
-    try:
-        while True:
-            heard.append(manager.hear(timeout_s=0.05)[1][0])
-    except TimeoutError:
-        assert "READY=1" not in heard
+    assert not any(heard.value("READY") for heard in manager.rest())
 
 
 @pytest.fixture
@@ -127,7 +122,7 @@ def test_promtool_finds_nothing_wrong_with_the_page_of_a_supervisor_that_worked(
     tmp_path: Path, redis_url: str, raw_redis: redis.Redis, manager: ServiceManager
 ) -> None:
     with under_systemd(tmp_path, redis_url, manager) as deployed:
-        manager.hear()
+        manager.hear_of("READY")
         raw_redis.rpush(QUEUE, message("echo", 1), message("fail", 2), b"no message")
         wait_until(lambda: "asyncq_tasks_dead_lettered_total" in deployed.get("/metrics")[1])
         settled(deployed, "succeeded", 1)

@@ -56,6 +56,7 @@ KNOWN = {
         "EnvironmentFile",
         "TimeoutStartSec",
         "TimeoutStopSec",
+        "WatchdogSec",
         "RestartSec",
         "RestartPreventExitStatus",
         "SuccessExitStatus",
@@ -64,6 +65,8 @@ KNOWN = {
     },
     "Install": {"WantedBy"},
 }
+# It is fed every third of it, and a lone worker that hangs is put down and replaced in a few seconds.
+LEAST_WATCHDOG_S = 15.0
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # by ProtectHome= and PrivateTmp=
 
 
@@ -185,6 +188,8 @@ def _times(service: Mapping[str, str], settings: Settings) -> Iterator[str]:
         yield f"TimeoutStopSec: a drain may take {stop_s:g} s with the margin, found {service['TimeoutStopSec']}"
     if seconds(service["TimeoutStartSec"]) < start_s:
         yield f"TimeoutStartSec: a start may take {start_s:g} s with the margin, found {service['TimeoutStartSec']}"
+    if not LEAST_WATCHDOG_S <= seconds(service["WatchdogSec"]) <= settings.watchdog_s * 3:
+        yield f"WatchdogSec: expected {LEAST_WATCHDOG_S:g} s to three times --watchdog, found {service['WatchdogSec']}"
     if not 1 <= seconds(service["RestartSec"]) <= 30:
         yield f"RestartSec: expected 1 to 30 s, found {service['RestartSec']}"
 

@@ -90,7 +90,7 @@ def test_every_reason_stands_there_and_whether_it_counts() -> None:
 
 def test_every_limit_stands_there_with_its_default_and_its_flag() -> None:
     rows = {names(cell)[0]: (float(seconds), flag.strip("`")) for cell, seconds, flag, _ in table("limit")}
-    numbers = {field.name: field.default for field in dataclasses.fields(SupervisorSettings) if field.name not in TEXTS}
+    numbers = {field.name: field.default for field in dataclasses.fields(SupervisorSettings)}
 
     assert {name: default for name, (default, _) in rows.items()} == numbers
     # A limit that is a setting has the same name there; those without a flag must not have one.
@@ -99,9 +99,6 @@ def test_every_limit_stands_there_with_its_default_and_its_flag() -> None:
         name: settings[name][0] for name in rows if name in settings
     }
     assert [] == [name for name, (default, flag) in rows.items() if flag and FLAGS[flag].default != default]
-
-
-TEXTS = {"notify_socket"}
 
 
 def test_every_flag_that_is_named_exists() -> None:

@@ -58,6 +58,8 @@ DOWN: dict[str, Any] = {"pid": 0, "state": State.BACKOFF, "beat_age_s": None}
         (fleet(worker(**{**DOWN, "state": State.FATAL, "beat_age_s": 0.1})), False, "no worker beat"),
         (fleet(draining=True), True, "draining"),
         (fleet(draining=True, arbiter_beat_age_s=11.0), False, "the supervisor last beat"),
+        (fleet(worker(beat_age_s=None, state_age_s=0.1), wanted=1), True, "1 of 1 workers are starting"),
+        (fleet(worker(beat_age_s=None, state_age_s=21.0), wanted=1), False, "no worker beat in the last"),
     ],
 )
 def test_liveness(view: FleetView, ok: bool, reason: str) -> None:
