@@ -149,13 +149,12 @@ class Arbiter:
 
     def _tick(self, now: float) -> None:
         self._board.supervisor.beat()
-        if self._stopping.level:
-            while self._stopping.next_stage(now):
-                self._ask_to_leave(Level.DRAIN)
-        else:
+        if not self._stopping.level:
             self._look_at_redis(now)
         if not self._stopping.level:
             self._look_at_brake(now)  # before the next probe starts, or there would always be one to hear out
+        while self._stopping.level and self._stopping.next_stage(now):
+            self._ask_to_leave(Level.DRAIN)
         self._vigil.look(now)
         for slot in self._slots:
             self._feed(slot, life.Tick(self._may_start(slot, now)), now)
@@ -278,7 +277,9 @@ class Arbiter:
                 self._show_state()
                 self._notices.tell(Recovered())
             case Change.CRASH_LOOP:
-                self._give_up(self._result.crash_loop(self._workers))
+                self._give_up(
+                    self._result.crash_loop([slot for slot in self._slots if slot.is_worker or slot.spec.is_zygote])
+                )
             case Change.NONE:
                 pass
 
