@@ -171,5 +171,6 @@ def _pass_on(slot: ManagedSlot) -> None:
     text = slot.captured.read_new()
     if text:
         with contextlib.suppress(OSError):  # nobody reads it any more
-            os.write(2, text.encode())
+            for line in text.splitlines(keepends=True):  # each in one piece, as the others write theirs
+                os.write(2, line.encode())
         slot.captured.keep_small()
