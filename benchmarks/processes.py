@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.procfs import memory
 from benchmarks.server import private_redis
 
 APP: Final = """from asyncq import task
@@ -25,7 +26,6 @@ APP: Final = """from asyncq import task
 @task("noop")
 async def noop(payload): ...
 """
-_KIB: Final = re.compile(r"^(Rss|Pss|Private_Clean|Private_Dirty):\s+(\d+) kB$", re.MULTILINE)
 _THREADS: Final = re.compile(r"^Threads:\s+(\d+)$", re.MULTILINE)
 
 Row = dict[str, Any]
@@ -74,12 +74,12 @@ def _ready_children(parent: subprocess.Popen[str]) -> Iterator[tuple[int, Row]]:
 
 def _look(pid: int) -> Row:
     """Memory in MiB: resident, and what this process alone has; and its threads."""
-    kib = {key: int(value) for key, value in _KIB.findall(Path(f"/proc/{pid}/smaps_rollup").read_text())}
+    weighs = memory(pid)
     threads = _THREADS.search(Path(f"/proc/{pid}/status").read_text())
     assert threads
     return {
-        "resident_mib": kib["Rss"] / 1024,
-        "private_mib": (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024,
+        "resident_mib": weighs["resident_mib"],
+        "private_mib": weighs["private_mib"],
         "threads": int(threads[1]),
     }
 

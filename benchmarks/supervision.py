@@ -26,8 +26,9 @@ from typing import Any, Final
 
 import redis
 
+from benchmarks.procfs import holdings, memory
 from benchmarks.server import private_redis
-from benchmarks.tree import QUEUE, Row, Tree, bodies, holdings, memory, waited
+from benchmarks.tree import QUEUE, Row, Tree, bodies, waited
 
 WAYS: Final[dict[str, tuple[str, ...]]] = {"zygote": (), "no-preload": ("--no-preload",)}
 HELD: Final = 10  # messages that a worker runs at the same time

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+
+from benchmarks.procfs import descendants
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 QUEUE: Final = "task_queue"
@@ -43,7 +44,6 @@ async def work(payload):
 @task("noop", queue="task_queue")
 async def noop(payload): ...
 """
-_KIB: Final = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
 Row = dict[str, Any]
 
@@ -146,46 +146,6 @@ class Tree:
     def pids(self) -> list[int]:
         """The supervisor's and of everybody below it."""
         return [self.process.pid, *descendants(self.process.pid)]
-
-
-def descendants(pid: int) -> list[int]:
-    """All children and theirs."""
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:  # it has ended
-        return []
-    found = []
-    for thread in threads:
-        try:
-            children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
-        except OSError:  # the thread has ended
-            continue
-        for child in map(int, children):
-            found += [child, *descendants(child)]
-    return found
-
-
-def memory(pid: int) -> Row:
-    """MiB: resident, private to this process, and its share of everything."""
-    kib = {key: int(value) for key, value in _KIB.findall(Path(f"/proc/{pid}/smaps_rollup").read_text())}
-    private = kib["Private_Clean"] + kib["Private_Dirty"]
-    return {"resident_mib": kib["Rss"] / 1024, "private_mib": private / 1024, "share_mib": kib["Pss"] / 1024}
-
-
-def holdings(pid: int) -> Row:
-    """What must not grow: descriptors, KiB of memory of its own and shared, bytes in unnamed files."""
-    folder = f"/proc/{pid}/fd"
-    kib = {key: int(value) for key, value in _KIB.findall(Path(f"/proc/{pid}/status").read_text())}
-    unnamed, count = 0, 0
-    for name in os.listdir(folder):
-        try:
-            target, size = os.readlink(f"{folder}/{name}"), os.stat(f"{folder}/{name}").st_blocks * 512
-        except OSError:  # closed meanwhile
-            continue
-        count += 1
-        unnamed += size if target.startswith("/memfd:") else 0
-    own = kib["RssAnon"]
-    return {"descriptors": count, "own_kib": own, "shared_kib": kib["RssShmem"], "unnamed_kib": unnamed // 1024}
 
 
 def bodies(numbers: Sequence[int], sleep_s: float) -> list[bytes]:

@@ -17,6 +17,9 @@ from asyncq.supervisor.slots import ManagedSlot
 
 _log = logging.getLogger("asyncq.supervisor")
 
+# The keeper confirms in milliseconds where Redis answers: five quick SIGTERMs need not leave work to a lease's end.
+MOMENT_S = 0.5
+
 
 class Stopping:
     """How far the tree has come in leaving.
@@ -41,9 +44,9 @@ class Stopping:
         return not self._stages
 
     def ask(self, level: Level) -> None:
-        """Be at least this urgent; KILL once more does not even wait for the keeper's confirmation."""
+        """Be at least this urgent; KILL once more leaves the keeper only a moment for its confirmation."""
         if level is Level.KILL and self.level is Level.KILL:
-            self._reaps_due_mono = 0.0
+            self._reap_timeout_s = min(self._reap_timeout_s, MOMENT_S)
         self.level = max(level, self.level)
 
     def members(self) -> list[ManagedSlot]:

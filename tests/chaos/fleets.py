@@ -1,7 +1,6 @@
 """Processes that the rig starts: `asyncq supervise` with its children, or one plain `asyncq worker`."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -9,9 +8,11 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.procfs import descendants
 from tests.chaos.records import Log
+from tests.support import proc
+from tests.support.proc import alive
 from tests.support.states import wait_until
-from tests.support.supervised import alive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,7 +58,7 @@ class Running:
         """Send signals one after the other, each when the one before has arrived."""
         for number in numbers:
             self.process.send_signal(number)
-            wait_until(lambda number=number: not _pending(self.pid, number), what=f"{number.name} arrives")
+            wait_until(lambda number=number: not proc.is_pending(self.pid, number), what=f"{number.name} arrives")
 
     def stop(self, timeout_s: float = 60) -> int:
         """SIGTERM and its exit code."""
@@ -119,27 +120,6 @@ class Fleet(Running):
 STANDING = ("T", "Z", "X", "")
 
 
-def state_of(pid: int) -> str:
-    """The letter of its state as procfs has it: R runs, S waits, T stands still, Z ended; "" if there is no such."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def descendants(pid: int) -> list[int]:
-    """Pids of all children and theirs."""
-    found = []
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(child) for child in tasks.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            found += [child, *descendants(child)]
-    return found
-
-
 def send(pid: int, number: signal.Signals) -> bool:
     """Send a signal; False if there is no such process any more."""
     try:
@@ -147,13 +127,3 @@ def send(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _pending(pid: int, number: int) -> bool:
-    """Whether a signal has not reached the process yet: signals of one kind that are pending together arrive once."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)

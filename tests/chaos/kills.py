@@ -8,9 +8,10 @@ import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.chaos.fleets import Fleet, alive
+from tests.chaos.fleets import Fleet
 from tests.chaos.rig import QUEUE, Rig, holds_within
 from tests.chaos.verdict import Scale, Verdict, case
+from tests.support.proc import alive
 from tests.support.states import wait_until
 
 

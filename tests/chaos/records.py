@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.support.log_records import joined
+
 
 class Tail:
     """The whole lines of a growing file.
@@ -77,7 +79,7 @@ class Log(Tail):
     def events(self, name: str) -> list[dict[str, Any]]:
         """Records with this event name so far."""
         self.read()
-        return self._events.get(name, [])
+        return joined(self._events.get(name, []))
 
     def other_lines(self) -> list[str]:
         """What is no JSON."""

@@ -19,14 +19,14 @@ from typing import Any, Self
 import redis
 
 from tests.chaos import oracle
-from tests.chaos.fleets import STANDING, Fleet, Running, Worker, send, state_of
+from tests.chaos.fleets import STANDING, Fleet, Running, Worker, send
 from tests.chaos.oracle import Fault, Findings, Stored
 from tests.chaos.records import Record
 from tests.chaos.servers import Persistence, RedisServer
 from tests.chaos.verdict import Scale, Verdict
 from tests.support.key_leaks import leaks
+from tests.support.proc import alive, state_of
 from tests.support.states import wait_until
-from tests.support.supervised import alive
 
 QUEUE = "task_queue"
 APP = "tests.chaos.tasks"

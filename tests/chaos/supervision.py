@@ -5,8 +5,9 @@ import signal
 import urllib.error
 from pathlib import Path
 
+from benchmarks.procfs import descendants
 from tests.chaos import poison
-from tests.chaos.fleets import Fleet, descendants
+from tests.chaos.fleets import Fleet
 from tests.chaos.kills import ended
 from tests.chaos.rig import Rig, passed_s
 from tests.chaos.verdict import Scale, Verdict, case

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.procfs import descendants
 from tests.support import proc
+from tests.support.log_records import joined
 from tests.support.states import wait_until
 
 TASKS = '''
@@ -97,7 +98,7 @@ class Fleet:
         for line in list(self.lines):
             if line.startswith("{") and f'"event": "{name}"' in line:
                 found.append(json.loads(line))
-        return found
+        return joined(found)
 
     def ready(self, timeout_s: float = 20) -> "Fleet":
         wait_until(lambda: self.events("ready") or self.process.poll() is not None, timeout_s, "ready")
@@ -107,11 +108,11 @@ class Fleet:
     def pids(self, role: str) -> list[int]:
         """Of the children of that role that are alive, in the order they got ready."""
         pids = [event["pid"] for event in self.events("child ready") if event["role"] == role]
-        return [pid for pid in pids if alive(pid)]
+        return [pid for pid in pids if proc.alive(pid)]
 
     def tree(self) -> list[int]:
         """Pids of the supervisor, its children and theirs that are alive."""
-        return [pid for pid in (self.process.pid, *proc.descendants(self.process.pid)) if alive(pid)]
+        return [pid for pid in (self.process.pid, *descendants(self.process.pid)) if proc.alive(pid)]
 
     def ran(self, name: str) -> list[dict[str, Any]]:
         """Executions so far. A line whose writer was killed in the middle of it counts as not written."""
@@ -138,19 +139,12 @@ class Fleet:
         for number in signals or (signal.SIGTERM,):
             self.process.send_signal(number)
             # Signals of one kind that are pending together arrive once.
-            wait_until(lambda number=number: not self._is_pending(number), what=f"signal {number} arrives")
+            wait_until(
+                lambda number=number: not proc.is_pending(self.process.pid, number), what=f"signal {number} arrives"
+            )
         code = self.process.wait(timeout_s)
         self._reader.join(5)
         return code
-
-    def _is_pending(self, number: int) -> bool:
-        """Whether a signal has not reached the supervisor yet, as far as this system can tell."""
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
-        except OSError:  # it has gone, or there is no procfs
-            return False
-        masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
-        return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
     def end(self) -> None:
         """Whatever happened, leave nothing behind."""
@@ -164,14 +158,6 @@ class Fleet:
         self._reader.join(5)
         assert self.process.stderr is not None
         self.process.stderr.close()
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def message(name: str, n: int, **payload: object) -> bytes:

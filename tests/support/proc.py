@@ -1,27 +1,36 @@
-"""What procfs says of a tree of processes: who is below whom, what they weigh and hold. Linux."""
+"""What procfs says of one process: whether it runs, whose child it is, what it holds and has not heard. Linux."""
 
 import os
 import re
 from pathlib import Path
 
-_KIB = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
-
-def descendants(pid: int) -> list[int]:
-    """Pids of all children and theirs; zombies are among them."""
+def state_of(pid: int) -> str:
+    """The letter of its state: R runs, S waits, T stands still, Z ended; "" if there is no such process."""
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:  # it has ended
-        return []
-    found = []
-    for thread in threads:
-        try:
-            children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
-        except OSError:  # the thread has ended
-            continue
-        for child in map(int, children):
-            found += [child, *descendants(child)]
-    return found
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    """There is such a process, and it is not a zombie."""
+    return state_of(pid) not in ("Z", "X", "")
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal has not reached the process yet: those of one kind that are pending together arrive once.
+
+    What has ended hears nothing any more.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has gone, or there is no procfs
+        return False
+    if re.search(r"^State:\s*[ZX]", status, re.MULTILINE):
+        return False
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def at_home_in(folder: Path) -> list[int]:
@@ -34,12 +43,6 @@ def at_home_in(folder: Path) -> list[int]:
         except OSError:  # it has ended, or is not ours
             continue
     return found
-
-
-def private_mib(pid: int) -> float:
-    """Memory that this process shares with nobody."""
-    kib = dict(_KIB.findall(Path(f"/proc/{pid}/smaps_rollup").read_text()))
-    return (int(kib["Private_Clean"]) + int(kib["Private_Dirty"])) / 1024
 
 
 def descriptors(pid: int) -> list[str]:

@@ -18,15 +18,6 @@ TOYS = "tests.support.toy_children"
 Line = dict[str, Any]
 
 
-def alive(pid: int) -> bool:
-    """The process exists and is not a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
-
-
 def _pipe_without_reader() -> int:
     reader, writer = os.pipe()
     os.close(reader)

@@ -17,8 +17,9 @@ import redis
 
 from asyncq.broker.embedded_binary import find_binary
 from asyncq.core.retry import RetryPolicy
-from tests.support.fleet import Fleet, alive, message
+from tests.support.fleet import Fleet, message
 from tests.support.metrics_page import counters
+from tests.support.proc import alive
 from tests.support.states import wait_until
 
 Start = Callable[..., Fleet]

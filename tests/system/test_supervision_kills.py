@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from benchmarks.procfs import descendants
 from tests.support import proc
 from tests.support.fleet import Fleet, message
 from tests.support.metrics_page import counters
+from tests.support.proc import alive
 from tests.support.states import wait_until
-from tests.support.supervised import alive
 
 Start = Callable[..., Fleet]
 
@@ -89,12 +90,12 @@ def test_workers_are_children_of_the_supervisor_and_not_of_the_zygote(start: Sta
     (zygote,) = fleet.pids("zygote")
 
     assert {fleet.process.pid} == {proc.parent(pid) for pid in [zygote, *fleet.pids("worker")]}
-    assert [] == proc.descendants(zygote)
+    assert [] == descendants(zygote)
     os.kill(fleet.pids("worker")[0], signal.SIGKILL)
     wait_until(lambda: len(fleet.events("child ready")) == 6, what="the replacement is ready")
     assert {fleet.process.pid} == {proc.parent(pid) for pid in fleet.pids("worker")}
     assert [zygote] == fleet.pids("zygote")
-    assert [] == proc.descendants(zygote)
+    assert [] == descendants(zygote)
 
 
 @pytest.mark.parametrize("flags", [(), ("--no-preload",)])

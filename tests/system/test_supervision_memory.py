@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Callable
 
+from benchmarks.procfs import memory
 from tests.chaos.fleets import ROOT
-from tests.support import proc
 from tests.support.fleet import Fleet
 from tests.support.states import wait_until
 
@@ -19,7 +19,7 @@ def test_eight_idle_workers_have_at_most_10_mib_of_their_own_each(start: Start) 
     fleet = start("--procs", "8", tasks=APP, env=IN_PATH).ready()
     workers = fleet.pids("worker")
     wait_until(lambda: fleet.get("/readyz")[0] == 200, what="Redis has answered: they have connected")
-    private_mib = [proc.private_mib(pid) for pid in workers]
+    private_mib = [memory(pid)["private_mib"] for pid in workers]
 
     assert 8 == len(private_mib)
     assert statistics.median(private_mib) <= PRIVATE_MIB, private_mib
@@ -30,7 +30,7 @@ def test_the_supervisor_itself_never_imports_the_app(start: Start) -> None:
     fleet = start("--procs", "1", tasks=APP, env=IN_PATH).ready()
     (zygote,) = fleet.pids("zygote")
 
-    assert proc.private_mib(fleet.process.pid) < 15
+    assert memory(fleet.process.pid)["private_mib"] < 15
     assert "httpx" not in maps(fleet.process.pid)
     assert "uvloop" not in maps(fleet.process.pid)
     assert "uvloop" in maps(zygote)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.proc import alive, is_pending
 from tests.support.states import wait_until
-from tests.support.supervised import Line, Supervised, alive
+from tests.support.supervised import Line, Supervised
 
 WORKER: Line = {"role": "worker", "target": "worker"}
 
@@ -95,6 +96,17 @@ def test_end_waits_for_the_keeper_but_not_for_ever_when_reaps_stay_unconfirmed(t
         tree.ready_pids(1)
         tree.signal(signal.SIGTERM)
         assert tree.finish() == 75
+        assert len(tree.logged("reaps not confirmed")) == 1
+
+
+def test_whoever_asks_for_the_end_again_and_again_waits_only_a_moment_for_the_keeper(tmp_path: Path) -> None:
+    worker = {**WORKER, "args": {"incarnations": True}}
+    with Supervised(worker, keeper(tmp_path / "keeper", mute_lives=9), reap_timeout_s=60.0) as tree:
+        tree.ready_pids(1)
+        for _ in range(4):
+            tree.signal(signal.SIGTERM)
+            wait_until(lambda: not is_pending(tree.process.pid, signal.SIGTERM))
+        assert tree.finish(5.0) == 75
         assert len(tree.logged("reaps not confirmed")) == 1
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.proc import alive
 from tests.support.states import wait_until
-from tests.support.supervised import Line, Supervised, alive
+from tests.support.supervised import Line, Supervised
 
 WORKER: Line = {"role": "worker", "target": "worker"}
 DEAF_TO_TERM: Line = {**WORKER, "args": {"ignore": ["SIGTERM"]}}

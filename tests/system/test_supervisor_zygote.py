@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.proc import alive, state_of
 from tests.support.states import wait_until
-from tests.support.supervised import Line, Supervised, alive
+from tests.support.supervised import Line, Supervised
 
 WORKER: Line = {"role": "worker", "target": "worker", "from_zygote": True}
 USEFUL: Line = {**WORKER, "args": {"useful": True}}
@@ -26,10 +27,6 @@ def ready_infos(tree: Supervised) -> list[Line]:
 def zygote_of(tree: Supervised) -> int:
     pid: int = [line for line in tree.all("ChildReady") if line["role"] == "zygote"][-1]["pid"]
     return pid
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def stop(pid: int) -> None:
