@@ -6,7 +6,9 @@ here; the children import it after the fork (`asyncq.cli.children`).
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import faulthandler
 import logging
 import socket
 from dataclasses import dataclass
@@ -105,6 +107,8 @@ def run(loaded: Loaded) -> int:
         manager = claim_service_manager()
         target = NotifyTarget(manager.notify_socket, manager.watchdog_s)
         notifier = Notifier(target, lambda: live(fleet_view(args.scoreboard.snapshot()), health_limits(settings)))
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # standard error is no file, or is not there
+            faulthandler.enable()  # each child takes one of its own, into its black box
         try:
             specs = _specs(args, procs, preload)
             return Arbiter(specs, args.scoreboard, limits, voice.heard, oom_kills=oom_kills, notifier=notifier).run()

@@ -210,6 +210,7 @@ class Arbiter:
             return
         self._any_worker_ready = self._any_worker_ready or slot.is_worker
         self._hush(slot)  # it was forked before that changed
+        self._reopen_in(slot)
         self._notices.tell(ChildReady(slot.spec.role, slot.index, slot.child.pid, info, round(now - forked_mono, 3)))
         if slot is self._link.keeper:
             self._link.keeper_ready()
@@ -323,12 +324,17 @@ class Arbiter:
             slot.send_signal(signal.SIGTSTP if self._quiet else signal.SIGCONT)
 
     def _reopen(self) -> None:
-        """The log's file was moved away: go on in a new one, and have the children do so."""
+        """The log's file was moved away: go on in a new one, and have the children do so, each as soon as it can."""
         logs.reopen()
         for slot in self._slots:
-            if slot.spec.handshake and slot.state in (State.READY, State.DRAINING):
-                slot.send_signal(signal.SIGUSR1)
+            slot.old_log = slot.spec.handshake
+            self._reopen_in(slot)
         _log.info("log reopened")
+
+    def _reopen_in(self, slot: ManagedSlot) -> None:
+        if slot.old_log and slot.state in (State.READY, State.DRAINING):
+            slot.old_log = False
+            slot.send_signal(signal.SIGUSR1)
 
     def _stop(self, level: Level) -> None:
         """Begin to stop, or make it more urgent for the stage that is leaving."""

@@ -55,7 +55,9 @@ class Births:
         self._settings, self._rng = settings, rng
         self._feed, self._on_end, self._on_ready = feed, on_end, on_ready
         zygote = next((slot for slot in slots if slot.spec.is_zygote), None)
-        self.zygote = None if zygote is None else ZygoteLink(zygote, self._on_forked, self._on_refused)
+        self.zygote = (
+            None if zygote is None else ZygoteLink(zygote, self._on_forked, self._on_refused, self._on_orphaned)
+        )
 
     def can_fork(self, slot: ManagedSlot) -> bool:
         """Whoever forks for this slot is there."""
@@ -118,3 +120,9 @@ class Births:
         slot = self._slots[number]
         self._watch.hang_up(slot)
         self._refused(slot, reason, time.monotonic())
+
+    def _on_orphaned(self, number: int) -> None:
+        """No fault of its own: it waits for the next zygote, which has a back-off, and no longer than for that."""
+        slot = self._slots[number]
+        self._watch.hang_up(slot)
+        self._feed(slot, life.SpawnFailed(slot.child.failures, 0.0), time.monotonic())

@@ -47,6 +47,7 @@ class ManagedSlot:
         pidfd: Readable when the process has ended; -1 where the system has none.
         last_words: The failure that the newest child of this slot told about; empty when it told of none.
         quiet: It was told not to take messages.
+        old_log: The log was rotated since its process was forked, and it has not been told.
         on_probation: Its standard error goes to `captured`.
         crash: How the child before it died, until the next one is ready; fields of `core.hooks.Crash`.
         box, captured: See `blackbox`; of every child of this slot in turn.
@@ -64,7 +65,7 @@ class ManagedSlot:
         self.channel: Channel | None = None
         self.pidfd = -1
         self.last_words = ""
-        self.quiet = self.on_probation = False
+        self.quiet = self.on_probation = self.old_log = False
         self.last_lines: tuple[str, ...] = ()
         self.crash: Mapping[str, Any] | None = None
         self.box, self.captured = BlackBox(), BlackBox()
@@ -84,7 +85,7 @@ class ManagedSlot:
         """A child is about to be made here; see `births` for the arguments."""
         self.generation += 1
         self.last_words = ""
-        self.quiet, self.on_probation = quiet, on_probation
+        self.quiet, self.on_probation, self.old_log = quiet, on_probation, False
         self.box.begin()
         self.captured.begin()
         self.page.begin(self.spec.role, self.index)

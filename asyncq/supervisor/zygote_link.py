@@ -34,13 +34,18 @@ class ZygoteLink:
         slot: Where the zygote lives.
         on_forked: Called with (slot number, pid) once a child is there.
         on_refused: Called with (slot number, reason) when there will be none.
+        on_orphaned: Called with (slot number) when there will be none because the zygote died.
     """
 
     def __init__(
-        self, slot: ManagedSlot, on_forked: Callable[[int, int], object], on_refused: Callable[[int, str], object]
+        self,
+        slot: ManagedSlot,
+        on_forked: Callable[[int, int], object],
+        on_refused: Callable[[int, str], object],
+        on_orphaned: Callable[[int], object],
     ) -> None:
         self.slot = slot
-        self._on_forked, self._on_refused = on_forked, on_refused
+        self._on_forked, self._on_refused, self._on_orphaned = on_forked, on_refused, on_orphaned
         self._last = 0
         self._waiting: deque[_Asked] = deque()
         self._under_way: _Asked | None = None
@@ -82,7 +87,7 @@ class ZygoteLink:
         self._waiting.clear()
         for asked in orphaned:
             asked.channel.close()
-            self._on_refused(asked.order.page.index, "the zygote died")
+            self._on_orphaned(asked.order.page.index)
 
     def _go_on(self) -> None:
         """Send the next order; if the zygote is dying, its death will answer all of them."""

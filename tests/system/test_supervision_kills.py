@@ -112,6 +112,16 @@ def test_nobody_of_the_tree_is_alive_2_s_after_the_supervisor_was_killed(
     assert len(tree) >= 6
 
 
+def test_a_supervisor_that_crashes_says_where_and_takes_its_tree_along(start: Start) -> None:
+    fleet = start("--procs", "1").ready()
+    fleet.process.send_signal(signal.SIGSEGV)
+    wait_until(lambda: not proc.at_home_in(fleet.folder), 2.0, "nobody is alive")
+
+    assert -signal.SIGSEGV == fleet.process.wait(5)
+    wait_until(lambda: "Fatal Python error: Segmentation fault" in fleet.lines, what="it says so")
+    assert any("arbiter.py" in line for line in fleet.lines)
+
+
 @pytest.mark.parametrize("moment", ["the first line", "the first child", "the first worker"])
 def test_nobody_is_alive_either_when_it_is_killed_in_its_boot(start: Start, moment: str) -> None:
     moments = {

@@ -1,5 +1,6 @@
 """Every signal a person or an orchestrator may send to a real tree, once, often, early, and to all of it at once."""
 
+import json
 import os
 import signal
 import time
@@ -178,6 +179,34 @@ def test_usr2_writes_down_what_every_worker_does(start: Start, raw_redis: redis.
     assert 0 == fleet.stop()
 
 
+INTO_A_FILE = ("sh", "-c", 'exec "$@" 2>> fleet.log', "sh")
+
+
+@pytest.mark.parametrize("flags", WAYS)
+def test_usr1_opens_the_log_anew_in_every_process_also_in_those_that_are_just_starting(
+    start: Start, raw_redis: redis.Redis, flags: tuple[str, ...]
+) -> None:
+    fleet = start("--procs", "2", *flags, tasks=SLOW_TO_IMPORT, wrapper=INTO_A_FILE)
+    log, old = fleet.folder / "fleet.log", fleet.folder / "fleet.log.1"
+    wait_until(lambda: '"event": "child ready", "role": "admin"' in log.read_text(), what="workers are starting")
+    assert '"role": "worker"' not in log.read_text()
+    log.rename(old)
+    fleet.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: log.exists() and '"event": "ready"' in log.read_text(), 20, "ready, as the new file says")
+    written = old.read_text()
+    raw_redis.rpush("task_queue", *(message("fail", n) for n in range(20)))
+    wait_until(lambda: len({row["pid"] for row in fleet.ran("fail")}) == 2, what="both work")
+    wait_until(lambda: speakers(log) >= {"supervisor", "worker[0]", "worker[1]"}, what="all write into the new file")
+
+    assert written == old.read_text()
+    assert 0 == fleet.stop()
+    assert written == old.read_text()
+
+
+def speakers(log: Path) -> set[str]:
+    return {json.loads(line)["process"] for line in log.read_text().split("\n") if line.endswith("}")}
+
+
 def test_a_tree_that_stands_still_for_longer_than_the_watchdog_goes_on_and_nobody_is_killed(
     start: Start, raw_redis: redis.Redis
 ) -> None:
@@ -246,8 +275,7 @@ def names(pid: int) -> list[str]:
 
 
 def zombies(pid: int) -> list[int]:
-    stats = [(child, Path(f"/proc/{child}/stat").read_text()) for child in descendants(pid) if alive(child)]
-    return [child for child, stat in stats if stat.rpartition(")")[2].split()[0] == "Z"]
+    return [child for child in descendants(pid) if proc.state_of(child) == "Z"]
 
 
 def workers_below(pid: int) -> list[int]:
