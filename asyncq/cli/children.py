@@ -7,8 +7,10 @@ ChildContext whose `args` are `ChildArgs`, and returns an exit code.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
+import logging
 import os
 import signal
 import socket
@@ -40,6 +42,8 @@ from asyncq.supervisor.newborn import ChildContext
 from asyncq.supervisor.spec import SupervisorSettings
 from asyncq.worker import dump
 from asyncq.worker import main as worker_main
+
+log = logging.getLogger("asyncq.supervisor")
 
 EMBEDDED_BOOT_S = 10.0
 # As long as the supervisor watches a worker that it has started on trial.
@@ -96,6 +100,7 @@ def _speak_for_itself(stderr_fd: int) -> None:
     """It lives: the supervisor need not keep the end of what it writes to standard error any more."""
     os.dup2(stderr_fd, 2)
     os.close(stderr_fd)
+    logs.reopen()  # the file may have been rotated meanwhile
 
 
 def run_keeper(context: ChildContext) -> int:
@@ -175,6 +180,22 @@ def _begin(context: ChildContext, args: ChildArgs, name: str) -> None:
     faulthandler.enable(file=context.box_fd, all_threads=True)
     faulthandler.register(signal.SIGUSR2, file=context.box_fd, all_threads=True)
     signal.signal(signal.SIGUSR1, lambda number, frame: logs.reopen())
+    if context.generation > 1 and context.prepared is None:
+        _say_if_replaced()
+
+
+def _say_if_replaced() -> None:
+    """A supervisor outlives the replacement of its package on the disk; what a child imports from then on is new.
+
+    Shared memory is not at stake: what lies in it was imported by the supervisor, before the fork.
+    """
+    from importlib import metadata  # slow to import, and only a child that takes a dead one's place wants it
+
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        installed = metadata.version("asyncq-supervise")
+        if installed != asyncq.__version__:
+            remedy = "start the supervisor again: this process runs the old version and the new one mixed"
+            log.error("another version is installed", extra={"installed": installed, "remedy": remedy})
 
 
 def _await_embedded(args: ChildArgs) -> None:

@@ -96,7 +96,6 @@ def run(loaded: Loaded) -> int:
             listener_fd=listener.fileno(),
         )
         voice = Voice(args, choice, procs, why, listener)
-        voice.starting()
         limits = SupervisorSettings(
             drain_timeout_s=settings.drain_timeout_s,
             cancel_timeout_s=settings.cancel_timeout_s,
@@ -111,7 +110,9 @@ def run(loaded: Loaded) -> int:
             faulthandler.enable()  # each child takes one of its own, into its black box
         try:
             specs = _specs(args, procs, preload)
-            return Arbiter(specs, args.scoreboard, limits, voice.heard, oom_kills=oom_kills, notifier=notifier).run()
+            arbiter = Arbiter(specs, args.scoreboard, limits, voice.heard, oom_kills=oom_kills, notifier=notifier)
+            voice.starting()  # whoever reads it may send signals
+            return arbiter.run()
         finally:
             if choice.plan is not None:
                 embedded.clear_away(choice.plan)

@@ -25,7 +25,7 @@ class Blame(IntEnum):
     NOBODY: it was asked to end, or had to leave something behind: accuses nobody.
     LOST: its lease ran out and nobody saw why: it may have been cut off, or the whole machine died.
     KILLED: by SIGKILL (people and the memory killer do that, too), or nobody saw how.
-    CRASHED: it ended by itself, with an exit code or another signal.
+    CRASHED: it ended by itself: with an exit code, by another signal, or by a SIGKILL that it was seen to send.
     """
 
     NOBODY = 0

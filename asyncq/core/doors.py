@@ -292,6 +292,9 @@ class Slot(Protocol):
     def set_alone(self, alone: bool) -> None:
         """Whether a suspect runs here alone: its death is no sign that workers cannot live."""
 
+    def set_own_hand(self) -> None:
+        """The suspect that runs here alone sends this process SIGKILL: nobody outside is to blame for what follows."""
+
     def set_culprit(
         self, *, activity: str, task: str, id_: str, queue: str, wid: str, token: int, ran_s: float
     ) -> None:

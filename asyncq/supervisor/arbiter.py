@@ -53,7 +53,7 @@ _HELD_BACK_S = 0.1
 
 
 class Arbiter:
-    """Keeps the children of `specs` alive until it is told to stop.
+    """Keeps the children of `specs` alive until it is told to stop: signals are caught from its making on. Run it once.
 
     Args:
         specs: The children. All of them are forked in the first turn of the loop.
@@ -95,6 +95,7 @@ class Arbiter:
         self._redis_seen_mono = time.monotonic()
         self._any_worker_ready = False
         self._result = Result()
+        self._inbox = SignalInbox()
 
     def run(self) -> int:
         """Supervise until stopped; returns the exit code.
@@ -103,7 +104,6 @@ class Arbiter:
         1 crash loop; 70 internal error. A child that fails before any worker was ready with a code that another try
         cannot cure (2, 3, 73) ends everything with that code.
         """
-        self._inbox = SignalInbox()
         self._watch = Watch(self._inbox, self._on_signals, self._on_message, self._on_end)
         self._births = Births(
             self._slots,
@@ -227,15 +227,16 @@ class Arbiter:
         now, gone, page = time.monotonic(), slot.child, slot.page
         asked = gone.state is State.DRAINING
         found = self._vigil.autopsy(slot, gone.pid, end, asked=asked)
-        hung, oom = found.hung, found.oom
+        hung, oom, own_hand = found.hung, found.oom, found.own_hand
         verdict = policy.judge(
             end, asked=asked, was_ready=gone.was_ready, settled=page.settled, alone=page.alone, hung=hung, oom=oom
         )
         exited = policy.exited(gone, end, verdict, now, self._settings, self._rng, hopeful=self._any_worker_ready)
         if end.code:
             slot.sweep_group(gone.pid)
-        self._link.buried(slot, policy.blame(end, asked=asked, hung=hung, oom=oom), hung=hung)
-        died = found.told(slot, gone.pid, policy.cause(end, hung=hung, oom=oom), verdict)
+        self._link.buried(slot, policy.blame(end, asked=asked, hung=hung, oom=oom, own_hand=own_hand), hung=hung)
+        cause = policy.cause(end, hung=hung, oom=oom, own_hand=own_hand)
+        died = found.told(slot, gone.pid, cause, verdict)
         self._notices.tell(died)
         slot.remember(died)
         self._feed(slot, exited, now)

@@ -24,6 +24,7 @@ _HEADER_BYTES: Final = 256
 # Cells of the header. The first group is written by the arbiter, the second by the child.
 _ROLE, _PID, _STATE, _STATE_SINCE, _ROLE_INDEX = range(5)
 _BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE = range(8, 14)
+_OWN_HAND: Final = 2  # in _ALONE, beside no and yes
 
 _CULPRIT_BYTES: Final = 4 * 1024
 _TEXT_BYTES: Final = (PAGE_BYTES - _HEADER_BYTES - _CULPRIT_BYTES) // 2
@@ -145,6 +146,10 @@ class SlotPage:
     def set_alone(self, alone: bool) -> None:
         """Whether a suspect runs here alone."""
         self._cells[_ALONE] = alone
+
+    def set_own_hand(self) -> None:
+        """That suspect sends this process SIGKILL."""
+        self._cells[_ALONE] = _OWN_HAND
 
     def set_load(self, in_flight: int, settled: int) -> None:
         """Messages held now, and settled since this process started."""
@@ -268,6 +273,11 @@ class SlotPage:
     def alone(self) -> bool:
         """A suspect runs here alone."""
         return bool(self._cells[_ALONE])
+
+    @property
+    def own_hand(self) -> bool:
+        """That suspect sent this process SIGKILL."""
+        return self._cells[_ALONE] == _OWN_HAND
 
     @property
     def in_flight(self) -> int:

@@ -78,13 +78,13 @@ def judge(
     return Verdict("killed" if end.code < 0 else "crash", useless)
 
 
-def cause(end: Exit, *, hung: bool, oom: bool) -> str:
+def cause(end: Exit, *, hung: bool, oom: bool, own_hand: bool = False) -> str:
     """How it ended, and by whom, as far as that is known."""
-    why = " (its event loop hung)" if hung else " (out of memory)" if oom else ""
+    why = " (its event loop hung)" if hung else " (out of memory)" if oom else " (by its own hand)" if own_hand else ""
     return f"{end}{why}"
 
 
-def blame(end: Exit, *, asked: bool, hung: bool = False, oom: bool = False) -> str:
+def blame(end: Exit, *, asked: bool, hung: bool = False, oom: bool = False, own_hand: bool = False) -> str:
     """What this end says against the messages that were in flight: a name of `core.blame.Blame`.
 
     Args:
@@ -93,8 +93,9 @@ def blame(end: Exit, *, asked: bool, hung: bool = False, oom: bool = False) -> s
         asked: We had asked it to leave, and may have killed it for being late.
         hung: We have put it down: by itself it would never have ended.
         oom: What it ran took all the memory there was.
+        own_hand: What it ran sent it the SIGKILL.
     """
-    if hung or (oom and not asked):
+    if hung or ((oom or own_hand) and not asked):
         return "crashed"
     if end.code == -signal.SIGKILL:
         return "nobody" if asked else "killed"

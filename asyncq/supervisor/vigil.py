@@ -37,6 +37,7 @@ class Findings:
     Attributes:
         hung: It was put down because its loop hung.
         oom: The kernel killed it for its memory.
+        own_hand: A suspect that it ran alone killed it.
         culprit: What its loop was stuck in, if it hung and could say so.
         stack: What it wrote into its black box as it ended.
         last_lines: Of its standard error, if it was on probation.
@@ -44,6 +45,7 @@ class Findings:
 
     hung: bool = False
     oom: bool = False
+    own_hand: bool = False
     culprit: Culprit | None = None
     stack: str = ""
     last_lines: tuple[str, ...] = ()
@@ -130,6 +132,7 @@ class Vigil:
         return Findings(
             hung=hung and not slot.child.overdue,
             oom=end.code == _SIGKILL and not asked and not hung and self._was_oom(),
+            own_hand=end.code == _SIGKILL and not asked and not hung and slot.page.own_hand,
             culprit=slot.page.culprit if hung else None,
             stack=slot.box.read_new().strip(),
             last_lines=slot.captured.tail(LAST_LINES) if slot.on_probation else (),

@@ -9,14 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
+import signal
+import sys
 from collections.abc import Callable
 from random import Random
+from typing import Any, Final
 
 from asyncq.core import clock
 from asyncq.core.doors import Slot, Taken
 from asyncq.worker.solitude import Solitude
 
 log = logging.getLogger("asyncq.worker")
+
+# Audit events of Python that say who is sent which signal, before it is sent.
+_KILLS: Final = ("os.kill", "os.killpg")
 
 
 class Suspects:
@@ -36,6 +43,7 @@ class Suspects:
         self.solitude = Solitude(rng)
         self._slot, self._on_time = slot, on_time
         self._timer: asyncio.TimerHandle | None = None
+        self._witness = False
 
     def may_run(self, queue: str, outstanding: int) -> bool:
         """Whether a suspect of that queue is to be taken, and nothing else."""
@@ -60,6 +68,7 @@ class Suspects:
         if alone and taken.raws:
             solitude.began(now_mono)
             self._slot.set_alone(True)
+            self._call_witness()
             log.info("a suspect runs alone", extra={"queue": queue, "waiting": taken.suspects})
         elif alone:
             solitude.refused(now_mono)
@@ -74,6 +83,24 @@ class Suspects:
         """What ran alone has ended, or was dropped."""
         self.solitude.ended(clock.mono_s())
         self._slot.set_alone(False)
+
+    def _call_witness(self) -> None:
+        """See to it that a suspect which kills its own process is told from somebody who kills processes.
+
+        An audit hook can never be removed and costs every audited call about 0.1 us: only where a suspect has run.
+        (A bound method would cost five times as much.)
+        """
+        if self._witness:
+            return
+        self._witness = True
+
+        def witness(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in _KILLS and self.solitude.running:
+                target, number = arguments
+                if number == signal.SIGKILL and target in (0, os.getpid()):  # 0 = its process group, which it leads
+                    self._slot.set_own_hand()
+
+        sys.addaudithook(witness)
 
     def forget_time(self) -> None:
         """`on_time` is not called any more, before the next time that something was seen."""

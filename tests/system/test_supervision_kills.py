@@ -112,6 +112,18 @@ def test_nobody_of_the_tree_is_alive_2_s_after_the_supervisor_was_killed(
     assert len(tree) >= 6
 
 
+def test_a_zygote_that_is_reborn_says_that_another_version_was_installed_meanwhile(start: Start) -> None:
+    fleet = start("--procs", "1").ready()
+    installed = fleet.folder / "asyncq_supervise-99.1.dist-info"  # the first place where Python looks
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: asyncq-supervise\nVersion: 99.1\n")
+    os.kill(*fleet.pids("zygote"), signal.SIGKILL)
+    (said,) = wait_until(lambda: fleet.events("another version is installed"), what="it says so")
+
+    assert ("zygote", "99.1") == (said["process"], said["installed"])
+    assert 0 == fleet.stop()
+
+
 def test_a_supervisor_that_crashes_says_where_and_takes_its_tree_along(start: Start) -> None:
     fleet = start("--procs", "1").ready()
     fleet.process.send_signal(signal.SIGSEGV)

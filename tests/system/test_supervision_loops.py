@@ -98,7 +98,7 @@ POISON = (
 @task("die")
 async def die(payload):
     record(name="die", n=payload["n"])
-    os._exit(9)
+    os.kill(os.getpid(), 9) if payload["n"] % 20 else os._exit(9)
 """
 )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from asyncq.core.blame import Blame
-from asyncq.supervisor.policy import Exit, Verdict, blame, judge
+from asyncq.supervisor.policy import Exit, Verdict, blame, cause, judge
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,12 @@ def test_an_end_accuses_as_its_cause_allows(code: int, asked: bool, expected: st
 def test_the_worse_an_end_the_more_points_it_gives() -> None:
     assert Blame.NOBODY == 0
     assert Blame.LOST < Blame.KILLED < Blame.CRASHED
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(False, "crashed"), (True, "nobody")])
+def test_who_kills_its_own_process_is_no_storm_of_kills(asked: bool, expected: str) -> None:
+    assert blame(Exit(-9), asked=asked, own_hand=True) == expected
+    assert cause(Exit(-9), hung=False, oom=False, own_hand=True) == "killed by SIGKILL (by its own hand)"
 
 
 @pytest.mark.parametrize(("code", "reason"), [(-9, "killed"), (-11, "killed"), (1, "crash"), (0, "external")])

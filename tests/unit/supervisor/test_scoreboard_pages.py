@@ -138,9 +138,11 @@ def test_page_shows_what_the_child_wrote() -> None:
     assert 1.9 < slot.redis_age_s <= 2.0 <= slot.state_age_s
     assert slot.take_age_s is not None
     assert 1.9 < slot.take_age_s <= slot.redis_age_s
-    assert (slot.in_flight, slot.alone) == (7, True)
+    assert (slot.in_flight, slot.alone, page.own_hand) == (7, True, False)
+    page.set_own_hand()
+    assert (page.alone, page.own_hand) == (True, True)
     page.clear_incarnations()
-    assert (page.in_flight, page.alone) == (0, False)
+    assert (page.in_flight, page.alone, page.own_hand) == (0, False, False)
     page.set_load(7, 123)
     page.set_incarnations([("h:1:a", ("q1", "q2")), ("h:1:b", ["q3"])])
     assert slot.queues == ("q1", "q2", "q3")

@@ -1,6 +1,9 @@
 """A worker runs suspects alone, beside ordinary work and without it, in a drain and when it is reaped."""
 
 import asyncio
+import os
+import signal
+import sys
 from typing import Any
 
 import pytest
@@ -18,10 +21,13 @@ class Page(NullSlot):
 
     def __init__(self) -> None:
         self.told: list[bool] = []
-        self.takes = 0
+        self.takes = self.own_hands = 0
 
     def set_alone(self, alone: bool) -> None:
         self.told.append(alone)
+
+    def set_own_hand(self) -> None:
+        self.own_hands += 1
 
     def set_taken(self) -> None:
         self.takes += 1
@@ -44,6 +50,37 @@ class Company:
                 if any(str(other).startswith("suspect") for other in self.now):
                     self.beside_suspects.append(len(self.now))
             self.now.remove(payload)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (("os.kill", os.getpid(), int(signal.SIGKILL)), 1),
+        (("os.killpg", os.getpid(), int(signal.SIGKILL)), 1),
+        (("os.kill", 0, int(signal.SIGKILL)), 1),
+        (("os.kill", os.getpid(), int(signal.SIGTERM)), 0),
+        (("os.kill", os.getppid(), int(signal.SIGKILL)), 0),
+        (("os.putenv", os.getpid(), int(signal.SIGKILL)), 0),
+    ],
+)
+async def test_a_suspect_that_kills_its_own_process_is_seen_before_it_does(
+    call: tuple[str, int, int], expected: int
+) -> None:
+    broker, page = MemoryBroker(), Page()
+    bench = Bench(broker, slot=page)
+
+    @bench.registry.task("kill")
+    async def kill(payload: Any) -> None:
+        sys.audit(*call)  # what Python itself says before it sends a signal
+
+    broker.queues["q"].suspects.append(message("kill", 1))
+    async with working(bench):
+        await until(lambda: page.told == [True, False])
+        assert page.own_hands == expected
+        broker.queues["q"].push(message("kill", 2))
+        await until(lambda: not broker.queues["q"].ready and not any(broker.queues["q"].inflight.values()))
+
+    assert page.own_hands == expected, "what is no suspect is not looked at"
 
 
 async def test_suspects_run_alone_one_after_the_other_when_the_queue_is_empty() -> None:
