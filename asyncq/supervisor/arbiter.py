@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 import time
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from asyncq.core import logs
 from asyncq.core.errors import EXIT_INTERNAL
 from asyncq.supervisor import child as life
 from asyncq.supervisor import policy
@@ -41,6 +39,7 @@ from asyncq.supervisor.signals import Command, SignalInbox
 from asyncq.supervisor.slots import ManagedSlot, make_slots
 from asyncq.supervisor.spawn import ForkSpawner, Spawner
 from asyncq.supervisor.spec import ChildSpec, SupervisorSettings
+from asyncq.supervisor.standing_orders import StandingOrders
 from asyncq.supervisor.status import Counts, census
 from asyncq.supervisor.stopping import Stopping
 from asyncq.supervisor.vigil import Vigil
@@ -90,8 +89,8 @@ class Arbiter:
         self._vigil = Vigil(self._slots, self._settings, self._notices, self._feed, oom_kills, time.monotonic())
         self._guard = RestartGuard(self._slots, self._settings)
         self._stopping = Stopping(self._slots, self._link, self._settings.reap_timeout_s)
+        self._standing = StandingOrders(self._slots)
         self._complete = False
-        self._quiet = False
         self._redis_seen_mono = time.monotonic()
         self._any_worker_ready = False
         self._result = Result()
@@ -164,7 +163,7 @@ class Arbiter:
     def _counts(self, now: float) -> Counts:
         deaths = self._guard.deaths(now) if self._guard.engaged else 0
         leaving = bool(self._stopping.level)
-        return census(self._slots, self._settings, now, leaving=leaving, deaths=deaths, quiet=self._quiet)
+        return census(self._slots, self._settings, now, leaving=leaving, deaths=deaths, quiet=self._standing.quiet)
 
     def _patience_s(self, now: float) -> float:
         """Until the next thing that is due; what is due but held back is looked at again soon."""
@@ -185,7 +184,7 @@ class Arbiter:
     def _spawn(self, slot: ManagedSlot, now: float) -> None:
         self._guard.started(slot, now)
         on_probation = slot.is_worker and (self._guard.engaged or slot.child.failures > 0)
-        self._births.spawn(slot, now, quiet=self._quiet, on_probation=on_probation)
+        self._births.spawn(slot, now, quiet=self._standing.quiet, on_probation=on_probation)
 
     # -- what children say
 
@@ -209,8 +208,7 @@ class Arbiter:
         if slot.state is not State.READY or before is State.READY:
             return
         self._any_worker_ready = self._any_worker_ready or slot.is_worker
-        self._hush(slot)  # it was forked before that changed
-        self._reopen_in(slot)
+        self._standing.catch_up(slot)
         self._notices.tell(ChildReady(slot.spec.role, slot.index, slot.child.pid, info, round(now - forked_mono, 3)))
         if slot is self._link.keeper:
             self._link.keeper_ready()
@@ -300,7 +298,7 @@ class Arbiter:
                 case Command.QUIET | Command.RESUME:
                     self._set_quiet(command is Command.QUIET)
                 case Command.REOPEN:
-                    self._reopen()
+                    self._standing.reopen_log()
                 case Command.DUMP:
                     self._vigil.dump(time.monotonic())
                 case Command.REAP:
@@ -310,32 +308,11 @@ class Arbiter:
 
     def _set_quiet(self, quiet: bool) -> None:
         """Have all workers stop taking, or take again. Once the tree is leaving nobody takes anyway."""
-        if self._stopping.level or quiet is self._quiet:
+        if self._stopping.level or quiet is self._standing.quiet:
             return
-        self._quiet = quiet
+        self._standing.be_quiet(quiet)
         self._show_state()
         self._notices.tell(Quieted() if quiet else Resumed())
-        for slot in self._workers:
-            self._hush(slot)
-
-    def _hush(self, slot: ManagedSlot) -> None:
-        """Tell one worker, as soon as it can hear it."""
-        if slot.is_worker and slot.state is State.READY and slot.quiet is not self._quiet:
-            slot.quiet = self._quiet
-            slot.send_signal(signal.SIGTSTP if self._quiet else signal.SIGCONT)
-
-    def _reopen(self) -> None:
-        """The log's file was moved away: go on in a new one, and have the children do so, each as soon as it can."""
-        logs.reopen()
-        for slot in self._slots:
-            slot.old_log = slot.spec.handshake
-            self._reopen_in(slot)
-        _log.info("log reopened")
-
-    def _reopen_in(self, slot: ManagedSlot) -> None:
-        if slot.old_log and slot.state in (State.READY, State.DRAINING):
-            slot.old_log = False
-            slot.send_signal(signal.SIGUSR1)
 
     def _stop(self, level: Level) -> None:
         """Begin to stop, or make it more urgent for the stage that is leaving."""
@@ -354,7 +331,7 @@ class Arbiter:
             state = SupervisorState.DRAINING
         elif self._guard.engaged:
             state = SupervisorState.DEGRADED
-        elif self._quiet:
+        elif self._standing.quiet:
             state = SupervisorState.QUIET
         else:
             state = SupervisorState.RUNNING if self._complete else SupervisorState.BOOT

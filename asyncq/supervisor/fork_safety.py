@@ -14,7 +14,7 @@ import sys
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from asyncq.supervisor.newborn import descriptors
+from asyncq.supervisor.descriptors import descriptors
 
 REMEDY: Final = (
     "make it in an on_worker_start hook, which runs in each worker after the fork, or give --no-preload; "

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from asyncq.supervisor.descriptors import descriptors
 from asyncq.supervisor.fork_safety import unsafe_things
-from asyncq.supervisor.newborn import descriptors
 
 
 @pytest.fixture
