@@ -188,6 +188,7 @@ def test_usr1_opens_the_log_anew_in_every_process_also_in_those_that_are_just_st
 ) -> None:
     fleet = start("--procs", "2", *flags, tasks=SLOW_TO_IMPORT, wrapper=INTO_A_FILE)
     log, old = fleet.folder / "fleet.log", fleet.folder / "fleet.log.1"
+    log.touch()  # the shell may not have come to it yet
     wait_until(lambda: '"event": "child ready", "role": "admin"' in log.read_text(), what="workers are starting")
     assert '"role": "worker"' not in log.read_text()
     log.rename(old)
