@@ -17,6 +17,7 @@ from typing import Final
 from asyncq.supervisor import child as life
 from asyncq.supervisor.child import State
 from asyncq.supervisor.events import ChildDied, ChildHung, Dumped
+from asyncq.supervisor.memory_kills import MemoryKills
 from asyncq.supervisor.notices import Notices
 from asyncq.supervisor.page import Culprit
 from asyncq.supervisor.policy import Exit, Verdict
@@ -93,8 +94,7 @@ class Vigil:
         self._slots, self._notices, self._feed = slots, notices, feed
         self.attention = Attention(now)
         self._watchdog = Watchdog(HangLimits(warn_s=settings.warn_s, hang_s=settings.watchdog_s), self.attention)
-        self._oom_kills = oom_kills
-        self._oom_before = oom_kills()
+        self._memory_kills = MemoryKills(oom_kills, now)
         # Who was asked for a dump, when its answer is read, and whether it was asked because it is silent.
         self._asked: dict[ManagedSlot, tuple[float, bool]] = {}
 
@@ -105,6 +105,7 @@ class Vigil:
 
     def look(self, now: float) -> None:
         """Judge every child; read the answers that are due; pass on what children on probation say."""
+        self._memory_kills.look(now)
         for slot in self._slots:
             decision = self._watchdog.look(slot.child.pid, slot.state, slot.page.beat_ns, now)
             if decision is Decision.WARN:
@@ -131,17 +132,12 @@ class Vigil:
         self._watchdog.forget(pid)
         return Findings(
             hung=hung and not slot.child.overdue,
-            oom=end.code == _SIGKILL and not asked and not hung and self._was_oom(),
+            oom=end.code == _SIGKILL and not asked and not hung and self._memory_kills.explains(),
             own_hand=end.code == _SIGKILL and not asked and not hung and slot.page.own_hand,
             culprit=slot.page.culprit if hung else None,
             stack=slot.box.read_new().strip(),
             last_lines=slot.captured.tail(LAST_LINES) if slot.on_probation else (),
         )
-
-    def _was_oom(self) -> bool:
-        now = self._oom_kills()
-        before, self._oom_before = self._oom_before, now
-        return now is not None and before is not None and now > before
 
     def _ask(self, slot: ManagedSlot, now: float, *, silent: bool) -> None:
         self._asked[slot] = (now + ANSWER_S, silent)

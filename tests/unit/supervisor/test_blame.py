@@ -35,6 +35,12 @@ def test_the_worse_an_end_the_more_points_it_gives() -> None:
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(False, "crashed"), (True, "nobody")])
+def test_what_takes_all_memory_is_to_blame_for_the_kernels_kill(asked: bool, expected: str) -> None:
+    assert blame(Exit(-9), asked=asked, oom=True) == expected
+    assert cause(Exit(-9), hung=False, oom=True) == "killed by SIGKILL (out of memory)"
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(False, "crashed"), (True, "nobody")])
 def test_who_kills_its_own_process_is_no_storm_of_kills(asked: bool, expected: str) -> None:
     assert blame(Exit(-9), asked=asked, own_hand=True) == expected
     assert cause(Exit(-9), hung=False, oom=False, own_hand=True) == "killed by SIGKILL (by its own hand)"
