@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import struct
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+_ENOUGH = b"enough"
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,28 @@ class Notification:
 
 
 class ServiceManager:
-    """Listens at `address`, which belongs into NOTIFY_SOCKET."""
+    """Listens at `address`, which belongs into NOTIFY_SOCKET.
+
+    A thread reads: the kernel keeps only a few datagrams that nobody has read, and drops the others.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.address = str(folder / "notify")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.bind(self.address)
+        self._heard: queue.Queue[Notification] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            said, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(struct.calcsize("3i")))
+            if said == _ENOUGH:
+                return
+            ((_, _, credentials),) = ancillary
+            pid = struct.unpack("3i", credentials)[0]
+            self._heard.put(Notification(pid, time.monotonic(), said.decode().splitlines()))
 
     def hear(self, timeout_s: float = 20.0) -> Notification:
         """The next notification.
@@ -37,10 +56,10 @@ class ServiceManager:
         Raises:
             TimeoutError: there is none.
         """
-        self._socket.settimeout(timeout_s)
-        said, ancillary, _, _ = self._socket.recvmsg(4096, socket.CMSG_SPACE(struct.calcsize("3i")))
-        ((_, _, credentials),) = ancillary
-        return Notification(struct.unpack("3i", credentials)[0], time.monotonic(), said.decode().splitlines())
+        try:
+            return self._heard.get(timeout=timeout_s)
+        except queue.Empty:
+            raise TimeoutError(f"nothing was said within {timeout_s} s") from None
 
     def hear_of(self, name: str, beginning: str = "", timeout_s: float = 20.0) -> Notification:
         """The next one with `name` whose value begins so; what comes before it is passed over."""
@@ -61,4 +80,7 @@ class ServiceManager:
             return found
 
     def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(_ENOUGH, self.address)
+        self._reader.join()
         self._socket.close()

@@ -66,7 +66,9 @@ def test_ready_comes_with_the_full_set_and_the_watchdog_is_fed_from_then_on(
     while before[-1].value("READY") is None:
         before.append(manager.hear())
     ready = before.pop()
-    assert {"READY=1", "STATUS=2 of 2 workers ready", "WATCHDOG=1"} == set(ready.lines)
+    assert {"READY=1", "WATCHDOG=1"} <= set(ready.lines)
+    # Told with it, or before it when keeper or admin was the last.
+    assert [heard.value("STATUS") for heard in [*before, ready] if heard.value("STATUS")][-1] == "2 of 2 workers ready"
     assert ready.pid == fleet.process.pid  # NotifyAccess=main is enough
     assert all(heard.value("WATCHDOG") is None for heard in before)
     beats = [ready, *(manager.hear_of("WATCHDOG") for _ in range(8))]

@@ -35,7 +35,7 @@ def push(client: redis.Redis, first: int, count: int, sleep: float) -> None:
 
 def one_kill(fleet: Fleet, client: redis.Redis, first: int) -> tuple[float, float, float]:
     """Kill the worker that runs the first of six messages: seconds until it is noticed, replaced, and run elsewhere."""
-    push(client, first, 6, 0.4)
+    push(client, first, 6, 1.0)  # longer than it takes to see that they run, also on a machine that is busy
     wait_until(lambda: len([row for row in fleet.ran("hold") if row["n"] >= first]) == 6, what="they run")
     rows = [row for row in fleet.ran("hold") if row["n"] >= first]
     victim = rows[0]["pid"]
@@ -43,7 +43,8 @@ def one_kill(fleet: Fleet, client: redis.Redis, first: int) -> tuple[float, floa
     at = time.time()
     os.kill(victim, signal.SIGKILL)
     again = wait_until(lambda: started_again(fleet, mine, at), what="they run elsewhere")
-    (died,) = (event for event in fleet.events("child died") if event["pid"] == victim)
+    # The keeper is told first: it may be faster than the line of the log.
+    (died,) = wait_until(lambda: [event for event in fleet.events("child died") if event["pid"] == victim])
     ready = wait_until(lambda: ready_since(fleet, died), what="the replacement is ready")
     wait_until(lambda: len({row["n"] for row in fleet.ran("held")}) >= first + 6, what="all have ended")
     assert victim not in {row["pid"] for row in again}
@@ -143,7 +144,8 @@ def test_nobody_is_alive_either_when_it_is_killed_in_its_boot(start: Start, mome
     }
     fleet = start("--procs", "8")
     wait_until(lambda: moments[moment](fleet), what=moment)
-    assert len(proc.at_home_in(fleet.folder)) > 1
+    if moment != "the first line":  # written before the first fork
+        assert len(proc.at_home_in(fleet.folder)) > 1
     fleet.process.kill()
 
     # Also those that nobody had told of: forked a moment ago, and not adopted yet.

@@ -51,14 +51,14 @@ def test_an_app_whose_workers_die_soon_is_given_up_after_a_bounded_number_of_sta
 ) -> None:
     fleet = start("--procs", "2", "--crash-loop-exit", "4", *flags, tasks=DOOMED, env={"DOOMED": doomed})
     wait_until(lambda: fleet.events("crash loop suspected") or fleet.process.poll() is not None, 20, "the brake")
-    unready = wait_until(lambda: fleet.get("/readyz")[0] == 503, what="not ready")
+    unready = wait_until(lambda: "crash loop suspected" in fleet.get("/readyz")[1], what="not ready, and why")
     code = fleet.process.wait(20)
     fleet.end()
 
     assert unready
     assert 1 == code
     # 6 until the brake, whoever was on its way then, and one probe at a time with growing pauses.
-    assert 6 <= len([event for event in fleet.events("child ready") if event["role"] == "worker"]) <= 14
+    assert 6 <= len([event for event in fleet.events("child died") if event["role"] == "worker"]) <= 14
     (sentence,) = [line for line in fleet.lines if line.startswith("asyncq: ")]
     assert "crash loop" in sentence
     assert "cannot reach the license server" in fleet.lines[fleet.lines.index(sentence) + 1 :]

@@ -1,5 +1,6 @@
 """Every signal a person or an orchestrator may send to a real tree, once, often, early, and to all of it at once."""
 
+import contextlib
 import json
 import os
 import signal
@@ -272,7 +273,12 @@ def test_as_pid_1_it_reaps_orphans_replaces_workers_and_obeys(
 
 
 def names(pid: int) -> list[str]:
-    return [Path(f"/proc/{child}/comm").read_text().strip() for child in descendants(pid) if alive(child)]
+    found = []
+    for child in descendants(pid):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if alive(child):
+                found.append(Path(f"/proc/{child}/comm").read_text().strip())
+    return found
 
 
 def zombies(pid: int) -> list[int]:
