@@ -23,6 +23,7 @@ class WorkerView:
         state: Where the child stands in its life; never EMPTY.
         state_age_s: Seconds in this state; starting and backing off, between which it may go to and fro, are one.
         beat_age_s: Seconds since its event loop last beat; None when it has not beaten yet.
+        excused: It does not beat, and the watchdog waits: it gets no CPU, or is held in a debugger.
     """
 
     slot: int
@@ -31,6 +32,7 @@ class WorkerView:
     state: State
     state_age_s: float
     beat_age_s: float | None
+    excused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,9 @@ def live(fleet: FleetView, limits: HealthLimits) -> Verdict:
     beating = sum(beats(worker, limits) for worker in fleet.workers)
     if beating:
         return Verdict(True, f"{beating} of {fleet.wanted} workers beat")
+    excused = sum(worker.excused for worker in fleet.workers)
+    if excused:
+        return Verdict(True, f"{excused} of {fleet.wanted} workers are given no CPU, or held in a debugger")
     coming = sum(_is_coming(worker, limits) for worker in fleet.workers)
     if coming:
         return Verdict(True, f"{coming} of {fleet.wanted} workers are starting")

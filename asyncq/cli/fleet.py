@@ -44,4 +44,5 @@ def _worker_view(slot: SlotSnapshot) -> WorkerView:
         state=slot.state,
         state_age_s=slot.state_age_s,
         beat_age_s=slot.beat_age_s,
+        excused=slot.excused,
     )

@@ -22,7 +22,7 @@ _CELL_BYTES: Final = 8
 _HEADER_BYTES: Final = 256
 
 # Cells of the header. The first group is written by the arbiter, the second by the child.
-_ROLE, _PID, _STATE, _STATE_SINCE, _ROLE_INDEX = range(5)
+_ROLE, _PID, _STATE, _STATE_SINCE, _ROLE_INDEX, _EXCUSED = range(6)
 _BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE = range(8, 14)
 _OWN_HAND: Final = 2  # in _ALONE, beside no and yes
 
@@ -182,7 +182,7 @@ class SlotPage:
 
     def begin(self, role: str, role_index: int) -> None:
         """A new child is about to be forked here; called while no process writes."""
-        for cell in (_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE, _PID):
+        for cell in (_BEAT, _REDIS_SEEN, _IN_FLIGHT, _SETTLED, _TAKEN, _ALONE, _PID, _EXCUSED):
             self._cells[cell] = 0
         self._incarnations.write([])
         self._culprit.write(None)
@@ -196,6 +196,10 @@ class SlotPage:
             self._cells[_STATE_SINCE] = time.monotonic_ns()
         self._cells[_PID] = pid
         self._cells[_STATE] = state
+
+    def set_excused(self, excused: bool) -> None:
+        """Whether its silence, if it is silent, is not held against it."""
+        self._cells[_EXCUSED] = excused
 
     def clear_incarnations(self) -> None:
         """They are in the arbiter's hands now; called when the child is dead. Its load goes with them."""
@@ -258,6 +262,11 @@ class SlotPage:
     def beat_ns(self) -> int:
         """The last beat, monotonic; 0 = none yet."""
         return self._cells[_BEAT]
+
+    @property
+    def excused(self) -> bool:
+        """It does not beat, and is not to blame: it is given no CPU, or somebody holds it in a debugger."""
+        return bool(self._cells[_EXCUSED])
 
     @property
     def redis_seen_ns(self) -> int:

@@ -60,6 +60,7 @@ class SlotSnapshot:
         state_age_s: Seconds in this state, STARTING and BACKOFF being one; 0 for a slot that was never used.
         beat_age_s, redis_age_s, take_age_s: Seconds since the loop last beat, Redis last answered, a take was last
             answered; None = never in this child's life.
+        excused: It does not beat, and is not to blame, see SlotPage.
         in_flight: Messages held now.
         alone: One of them is a suspect, and it runs alone.
         queues: Of the app, as the last child of this slot published them.
@@ -74,6 +75,7 @@ class SlotSnapshot:
     beat_age_s: float | None
     redis_age_s: float | None
     take_age_s: float | None
+    excused: bool
     in_flight: int
     alone: bool
     queues: tuple[str, ...]
@@ -185,6 +187,7 @@ def _read(page: SlotPage, now_ns: int) -> SlotSnapshot:
         beat_age_s=_age_s(page.beat_ns, now_ns),
         redis_age_s=_age_s(page.redis_seen_ns, now_ns),
         take_age_s=_age_s(page.taken_ns, now_ns),
+        excused=page.excused,
         in_flight=page.in_flight,
         alone=page.alone,
         queues=tuple(page.queues),

@@ -108,6 +108,7 @@ class Vigil:
         self._memory_kills.look(now)
         for slot in self._slots:
             decision = self._watchdog.look(slot.child.pid, slot.state, slot.page.beat_ns, now)
+            slot.page.set_excused(self._watchdog.excuses(slot.child.pid))
             if decision is Decision.WARN:
                 self._ask(slot, now, silent=True)
             elif decision is Decision.ABORT:

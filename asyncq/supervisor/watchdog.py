@@ -75,12 +75,14 @@ class Stall:
         first: The first sample of this stall, None when there was none.
         first_mono: When that was.
         warned: The warning was given.
+        excused: Its silence is not held against it: it is starved, or traced.
     """
 
     since_mono: float
     first: Sample | None
     first_mono: float
     warned: bool
+    excused: bool = False
 
 
 def age_s(beat_mono: float, running_since_mono: float, now: float) -> float:
@@ -103,13 +105,14 @@ def judge(
     """
     stall = before or Stall(since_mono, sample, now, warned=False)
     if sample is not None and sample.letter == "t":
-        return Decision.NONE, Stall(now, None, now, warned=stall.warned)
+        return Decision.NONE, Stall(now, None, now, warned=stall.warned, excused=True)
     if stall.first is None and sample is not None:
         stall = replace(stall, first=sample, first_mono=now)
+    stall = replace(stall, excused=_is_starved(stall, now, sample))
     silent_s = now - max(since_mono, stall.since_mono)
     if silent_s >= limits.warn_after_s and not stall.warned:
         return Decision.WARN, replace(stall, warned=True)  # always first: nobody is aborted without a word
-    patience = STARVED_PATIENCE if _is_starved(stall, now, sample) else 1
+    patience = STARVED_PATIENCE if stall.excused else 1
     return (Decision.ABORT if silent_s >= limits.hang_s * patience else Decision.NONE), stall
 
 
@@ -205,6 +208,11 @@ class Watchdog:
     def silent_s(self, beat_ns: int, now: float) -> float:
         """For the log: how long it has been silent."""
         return round(age_s(beat_ns / 1e9, self._attention.running_since_mono, now), 3)
+
+    def excuses(self, pid: int) -> bool:
+        """It is silent, and at the last look that was not its fault."""
+        remembered = self._stalls.get(pid)
+        return remembered is not None and remembered[1].excused and pid not in self._aborted
 
     def aborted(self, pid: int) -> bool:
         """It was to be aborted: its end is that of a hang, whatever it says."""

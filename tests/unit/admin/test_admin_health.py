@@ -49,6 +49,7 @@ DOWN: dict[str, Any] = {"pid": 0, "state": State.BACKOFF, "beat_age_s": None}
         (fleet(*FOUR, arbiter_beat_age_s=10.0), True, "4 of 4"),
         (fleet(*FOUR, arbiter_beat_age_s=10.1), False, "the supervisor last beat 10 s ago"),
         (fleet(*(worker(i, **HUNG) for i in range(4))), False, "no worker beat in the last 20 s"),
+        (fleet(*(worker(i, excused=i == 2, **HUNG) for i in range(4))), True, "1 of 4 workers are given no CPU"),
         (fleet(), False, "none is starting within 60 s"),
         (fleet(worker(state=State.STARTING, state_age_s=59.0, beat_age_s=None)), True, "1 of 4 workers are starting"),
         (fleet(worker(state=State.STARTING, state_age_s=61.0, beat_age_s=None)), False, "no worker beat"),

@@ -202,12 +202,14 @@ def test_page_starts_empty_when_a_new_child_begins() -> None:
     page.set_redis_seen()
     page.set_taken()
     page.set_alone(True)
+    page.set_excused(True)
     page.set_incarnations([("h:1:a", ["q"])])
     version = page.incarnations_version
     page.begin("worker", 0)
     slot = board.snapshot().slots[0]
     assert (page.in_flight, page.settled, page.incarnations) == (0, 0, [])
     assert (slot.beat_age_s, slot.redis_age_s, slot.take_age_s, slot.alone) == (None, None, None, False)
+    assert not slot.excused
     assert page.incarnations_version > version
 
 

@@ -109,11 +109,17 @@ def test_a_child_that_never_beat_is_not_watched() -> None:
 
 def test_a_starved_child_is_waited_for_ten_times_longer() -> None:
     case = Case(letter="R", share=0.05)
-    assert case.looks(250) == [WARNED, (200.0, Decision.ABORT)]
+    case.looks(10)
+    assert case.dog.excuses(PID)
+    assert case.looks(240) == [WARNED, (200.0, Decision.ABORT)]
+    assert not case.dog.excuses(PID)
 
 
 def test_a_child_that_sleeps_is_not_starved() -> None:
-    assert Case(letter="S", share=0.0).looks(60) == [WARNED, ABORTED]
+    case = Case(letter="S", share=0.0)
+    case.looks(10)
+    assert not case.dog.excuses(PID)
+    assert case.looks(50) == [WARNED, ABORTED]
 
 
 def test_nobody_counts_as_starved_when_there_is_no_procfs() -> None:
@@ -132,8 +138,11 @@ def test_a_starved_child_that_gets_its_cpu_and_does_not_beat_is_aborted() -> Non
 def test_a_traced_child_is_left_alone_and_its_time_begins_anew() -> None:
     case = Case(letter="t")
     assert case.looks(300) == []
+    assert case.dog.excuses(PID)
     case.letter = "S"
-    assert case.looks(60) == [(302.0, Decision.WARN), (320.0, Decision.ABORT)]
+    case.look()
+    assert not case.dog.excuses(PID)
+    assert case.looks(59) == [(302.0, Decision.WARN), (320.0, Decision.ABORT)]
 
 
 def test_the_warning_comes_first_when_the_limit_is_short() -> None:
