@@ -104,7 +104,7 @@ def _late(page: str) -> int:
 
 @case("T7", "a handler blocks the event loop for two leases: it is executed once, with a supervisor and without")
 def blocked_loop(scale: Scale) -> Verdict:
-    """That a warning says where it blocks comes with the watchdog."""
+    """The full form blocks for longer than the two seconds after which it is warned of, with the message."""
     lease_s = scale.pick(1, 5)
     with Rig(scale, "T7") as rig:
         flags = ("--per-proc", "5", "--lease", f"{lease_s}")
@@ -121,7 +121,9 @@ def blocked_loop(scale: Scale) -> Verdict:
         fleet.stop()
         alone.stop()
         verdict = rig.verdict()
+        warned = [event["task"] for event in fleet.log.events("event loop blocked")]
     verdict.check(verdict.figures["duplicates"] == 0, "something ran twice")
+    verdict.check(warned == scale.pick(warned, ["block"]), f"warnings of {warned}")
     return verdict
 
 

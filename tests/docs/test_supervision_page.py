@@ -47,13 +47,18 @@ def test_every_signal_of_the_supervisor_stands_there_with_its_command() -> None:
 def test_every_signal_of_a_worker_stands_there() -> None:
     _, to_worker = tables("signal")
     listed = {name for cell, _ in to_worker for name in names(cell)}
-    source = (PACKAGE / "worker/main.py").read_text() + (PACKAGE / "worker/dump.py").read_text()
-    handled = set(re.findall(r"(?:add_signal_handler|signal\.signal)\(signal\.(SIG\w+)", source))
+    handled = handled_in("worker/main.py", "worker/dump.py")
 
     # Ctrl-C is kept from children; SIGSTOP cannot be handled.
-    assert handled - {signal.SIGINT.name} == listed - {signal.SIGSTOP.name}
+    of_children = handled_in("cli/children.py")
+    assert (handled | of_children) - {signal.SIGINT.name} == listed - {signal.SIGSTOP.name}
     assert worker_main.__doc__ is not None
     assert all(name in worker_main.__doc__ for name in handled)
+
+
+def handled_in(*files: str) -> set[str]:
+    source = "".join((PACKAGE / file).read_text() for file in files)
+    return set(re.findall(r"(?:add_signal_handler|signal\.signal)\(signal\.(SIG\w+)", source))
 
 
 def test_every_exit_code_stands_there_once() -> None:
@@ -110,7 +115,7 @@ def test_every_flag_that_is_named_exists() -> None:
 
 def test_every_log_line_that_is_named_is_written() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (PACKAGE / "supervisor").glob("*.py"))
-    named = ["child died", "event loop blocked", "crash loop suspected", "fork is not safe"]
+    named = ["child died", "event loop blocked", "crash loop suspected", "fork is not safe", "watchdog is not fed"]
 
     assert [] == [name for name in named if f"`{name}`" not in PAGE or f'"{name}"' not in source]
 

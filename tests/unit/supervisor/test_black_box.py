@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from asyncq.supervisor import blackbox
 from asyncq.supervisor.blackbox import CUT, LIMIT_BYTES, BlackBox
 
 
@@ -92,7 +91,3 @@ def test_it_outlives_a_writer_and_is_closed_in_what_is_executed(box: BlackBox) -
     probe = f"import os\ntry: os.fstat({fd})\nexcept OSError: print('closed')"
     done = subprocess.run([sys.executable, "-c", probe], close_fds=False, capture_output=True, text=True, check=True)
     assert done.stdout == "closed\n"
-
-
-def test_the_limit_is_what_the_documents_say() -> None:
-    assert blackbox.LIMIT_BYTES == 256 * 1024
