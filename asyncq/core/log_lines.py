@@ -164,25 +164,29 @@ class LineHandler(logging.Handler):
             return
         if self._lost:  # first of all, how many; and no patience with who has not read for so long
             said = self._encoded(self._lines.format(_event(logging.WARNING, "log lines lost", lost=self._lost)))
-            if not self._put(said, 0):
+            if not put(self._fd, said, 0):
                 self._lost += 1
                 return
             self._lost = 0
-        if not self._put(line, _PATIENCE_MS):
+        if not put(self._fd, line):
             self._lost = 1
 
-    def _put(self, line: bytes, patience_ms: int) -> bool:
-        """One write, as long as nobody interferes; False if a pipe that does not block has no room for it."""
-        while line:
-            try:
-                line = line[os.write(self._fd, line) :]
-            except BlockingIOError:
-                waiting = select.poll()
-                waiting.register(self._fd, select.POLLOUT)
-                if not (patience_ms and waiting.poll(patience_ms)):
-                    return False
-                patience_ms = 0
-        return True
+
+def put(fd: int, line: bytes, patience_ms: int = _PATIENCE_MS) -> bool:
+    """Write one line, in one write as long as nobody interferes; False if nobody reads and there is no room for it.
+
+    Also a pipe that blocks is asked first: a reader who stands still must not stop those who write.
+    """
+    room = select.poll()
+    room.register(fd, select.POLLOUT)
+    while line:
+        if not room.poll(patience_ms):
+            return False
+        with contextlib.suppress(BlockingIOError):  # somebody else was faster
+            line = line[os.write(fd, line) :]
+            continue
+        patience_ms = 0
+    return True
 
 
 def _descriptor(stream: TextIO | None) -> int:

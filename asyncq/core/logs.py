@@ -23,6 +23,7 @@ from asyncq.core.log_lines import (
     cut,
     json_line,
     json_parts,
+    put,
     utf8_size,
     without_middle,
 )
@@ -159,6 +160,15 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [LineHandler(target, formatter(process, fields or {}))]
     root.setLevel(level)
+
+
+def put_line(line: bytes) -> bool:
+    """Pass one line on to standard error as it is. False if nobody reads there, and it was dropped.
+
+    Raises:
+        OSError: it is closed.
+    """
+    return put(2, line)
 
 
 def reopen() -> bool:

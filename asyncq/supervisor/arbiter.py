@@ -125,7 +125,7 @@ class Arbiter:
             return EXIT_INTERNAL
         finally:
             self._watch.close()
-            self._inbox.close()
+            self._inbox.close(at_the_end=True)
         return self._result.exit_code(reaps_unconfirmed=self._stopping.reaps_unconfirmed)
 
     # -- the loop
@@ -143,8 +143,17 @@ class Arbiter:
                 patience_s = self._patience_s(now)
                 attention.sleeps(now, patience_s)
                 self._watch.wait(patience_s)
-                if attention.wakes(time.monotonic()):
-                    _log.warning("supervisor was not running", extra={"effect": "silence until now is no hang"})
+                if gap_s := attention.wakes(time.monotonic()):
+                    self._overslept(gap_s)
+
+    def _overslept(self, gap_s: float) -> None:
+        """The whole tree may have stood still: no time limit ran meanwhile."""
+        effect = "time limits are longer by that, and silence until now is no hang"
+        _log.warning("supervisor was not running", extra={"for_s": round(gap_s, 3), "effect": effect})
+        now = time.monotonic()
+        self._guard.overslept(gap_s)
+        for slot in self._slots:
+            self._feed(slot, life.Overslept(gap_s), now)
 
     def _tick(self, now: float) -> None:
         self._board.supervisor.beat()
@@ -230,13 +239,12 @@ class Arbiter:
             end, asked=asked, was_ready=gone.was_ready, settled=page.settled, alone=page.alone, hung=hung, oom=oom
         )
         exited = policy.exited(gone, end, verdict, now, self._settings, self._rng, hopeful=self._any_worker_ready)
-        if end.code:
-            slot.sweep_group(gone.pid)
+        slot.sweep_group(gone.pid)  # also what a handler has left behind when its worker ended in order
         self._link.buried(slot, policy.blame(end, asked=asked, hung=hung, oom=oom, own_hand=own_hand), hung=hung)
         cause = policy.cause(end, hung=hung, oom=oom, own_hand=own_hand)
         died = found.told(slot, gone.pid, cause, verdict)
         self._notices.tell(died)
-        slot.remember(died)
+        slot.remember(died, now)
         self._feed(slot, exited, now)
         if self._births.zygote is not None and slot is self._births.zygote.slot:
             self._births.zygote.died()
@@ -267,7 +275,8 @@ class Arbiter:
 
     def _look_at_redis(self, now: float) -> None:
         seen = [slot.page.redis_seen_ns / 1e9 for slot in self._slots]
-        self._redis_seen_mono = max(self._redis_seen_mono, *seen)
+        since = self._vigil.attention.running_since_mono  # nobody could answer while we stood still
+        self._redis_seen_mono = max(self._redis_seen_mono, since, *seen)
         if policy.redis_given_up(self._redis_seen_mono, now, self._settings):
             self._give_up(self._result.redis_away(self._settings.redis_give_up_s))
 

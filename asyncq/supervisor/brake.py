@@ -61,6 +61,10 @@ class RestartGuard:
             self._brake = self._brake.died(now)
         return self.engaged and not before
 
+    def overslept(self, gap_s: float) -> None:
+        """We did not run for so long, and neither did any probe."""
+        self._brake = self._brake.later(gap_s)
+
     def look(self, now: float) -> Change:
         """Release the brake when a probe holds; say so when probing has failed for too long."""
         since = self._brake.since_mono

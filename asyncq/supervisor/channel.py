@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import os
+import select
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -28,6 +29,7 @@ class Channel:
         # Byte arrays drop their front without copying the rest.
         self._outbox = bytearray()
         self._inbox = bytearray()
+        self._fds: list[int] = []  # of a message that is not complete yet
         os.set_blocking(fd, False)
 
     def fileno(self) -> int:
@@ -67,7 +69,9 @@ class Channel:
         self._outbox += raw[sent:]
 
     def receive_with(self, most_fds: int) -> tuple[dict[str, Any], list[int]] | None:
-        """The next message of `send_with` and its descriptors, which are the caller's now; None when none is here.
+        """The next message of `send_with` and its descriptors; None when none is here.
+
+        The descriptors are the caller's now, and close on exec.
 
         Every message of this channel must come from `send_with`, and no more than one may be under way.
 
@@ -80,9 +84,15 @@ class Channel:
             return None
         finally:
             end.detach()
+        for fd in fds:
+            os.set_inheritable(fd, False)
+        self._fds += fds
         self._inbox += raw
         message = self.receive()
-        return None if message is None else (message, fds)
+        if message is None:
+            return None
+        fds, self._fds = self._fds, []
+        return message, fds
 
     def flush(self) -> None:
         """Send what waits, as far as it fits. Raises as `send` does."""
@@ -140,6 +150,16 @@ class Channel:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def readable(fd: int, timeout_s: float) -> bool:
+    """Wait until a descriptor has something, or its other end is gone; False when the time is over.
+
+    Any descriptor: `select` takes none above 1023, and an app may have opened thousands of files.
+    """
+    waiting = select.poll()
+    waiting.register(fd, select.POLLIN)
+    return bool(waiting.poll(timeout_s * 1000))
 
 
 def channel_pair() -> tuple[Channel, Channel]:

@@ -150,7 +150,14 @@ class Hung:
     """The watchdog has given it up."""
 
 
-Event = Start | Tick | Spawned | SpawnFailed | Ready | Exited | Leave | Hung
+@dataclass(frozen=True, slots=True)
+class Overslept:
+    """The supervisor itself did not run for so long, and perhaps nobody did: time limits move by that."""
+
+    gap_s: float
+
+
+Event = Start | Tick | Spawned | SpawnFailed | Ready | Exited | Leave | Hung | Overslept
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +201,8 @@ def step(child: Child, event: Event, limits: Limits, now: float) -> Step:
             return _leave(child, level, limits, now)
         case Hung():
             return _put_down(child, limits, now)
+        case Overslept(gap_s):
+            return replace(child, due_mono=child.due_mono + gap_s), None
         case _:  # pragma: no cover - the type checker proves it
             assert_never(event)
 

@@ -1,4 +1,4 @@
-"""What makes a fork of this process unsafe: threads, event loops and connections, each by name.
+"""What makes a fork of this process unsafe: threads, event loops, connections and pipes, each by name.
 
 Asked by the zygote once the app is imported. Only looks; a library that stops its threads around every fork (OpenBLAS)
 has done so in the trial fork before, and is not named.
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from asyncq.supervisor.descriptors import descriptors
+from asyncq.supervisor.descriptors import descriptors, is_file
 
 REMEDY: Final = (
     "make it in an on_worker_start hook, which runs in each worker after the fork, or give --no-preload; "
@@ -32,7 +32,9 @@ def unsafe_things(ours: Collection[int]) -> list[str]:
     strangers = {fd: _named(fd) for fd in descriptors() if fd > 2 and fd not in ours}
     sockets = {fd for fd in strangers if _is_socket(fd)}
     loops = [fd for fd, name in strangers.items() if name == _EPOLL]
-    return [*_threads(), *(_event_loops() if loops else []), *(_sockets(sockets) if sockets else [])]
+    rest = {fd: name for fd, name in strangers.items() if fd not in sockets and name != _EPOLL}
+    others = [f"{name or 'something'} (descriptor {fd})" for fd, name in rest.items() if _is_shared(fd)]
+    return [*_threads(), *(_event_loops() if loops else []), *(_sockets(sockets) if sockets else []), *others]
 
 
 def _threads() -> list[str]:
@@ -97,6 +99,14 @@ def _objects(kind: type) -> Iterable[Any]:
 def _is_socket(fd: int) -> bool:
     try:
         return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+
+
+def _is_shared(fd: int) -> bool:
+    """A pipe or the like: `cut_loose` takes it away from the children."""
+    try:
+        return not is_file(fd)
     except OSError:
         return False
 

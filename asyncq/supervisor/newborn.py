@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from asyncq.core.errors import EXIT_CRASH_LOOP, EXIT_INTERNAL, EXIT_OK, AsyncqError
-from asyncq.supervisor.channel import Channel
+from asyncq.supervisor.channel import Channel, readable
 from asyncq.supervisor.descriptors import close_all_but, cut_loose
 from asyncq.supervisor.page import SlotPage
 from asyncq.supervisor.prctl import die_with_parent
@@ -201,7 +201,7 @@ def _may_go(channel: Channel) -> bool:
     """The arbiter says so once it knows our pid; it hangs up when it has given up waiting for it."""
     deadline = time.monotonic() + _GO_S
     while (left := deadline - time.monotonic()) > 0:
-        select.select([channel], [], [], left)
+        readable(channel.fileno(), left)
         try:
             if channel.receive() is not None:
                 return True

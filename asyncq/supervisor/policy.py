@@ -165,7 +165,7 @@ class Window:
         return len(self._recent(now))
 
     def _recent(self, now: float) -> tuple[float, ...]:
-        return tuple(moment for moment in self.moments if moment > now - self.length_s)
+        return tuple([moment for moment in self.moments if moment > now - self.length_s])
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +194,10 @@ class Brake:
         if since is None and deaths.count(now) > self.limit:
             since = now
         return Brake(self.limit, deaths, since)
+
+    def later(self, by_s: float) -> Brake:
+        """As if it had engaged so much later."""
+        return self if self.since_mono is None else replace(self, since_mono=self.since_mono + by_s)
 
     def released(self) -> Brake:
         """A probe held: forget the deaths."""

@@ -87,7 +87,7 @@ class KeeperLink:
 
     def share_living(self) -> None:
         """Tell the keeper whose leases to renew, if that has changed since it was told. One cell read per slot."""
-        versions = tuple(slot.page.incarnations_version for slot in self._slots)
+        versions = tuple([slot.page.incarnations_version for slot in self._slots])
         if versions == self._told_versions or not self._listening():
             return
         living = [entry for slot in self._slots for entry in slot.page.incarnations]

@@ -28,7 +28,7 @@ class Result:
 
     def stopped(self, slot: ManagedSlot, gone: Child, end: Exit) -> None:
         """A child that was asked to leave has left. A worker that was late or out of order has left work to others."""
-        if slot.is_worker and (gone.overdue or (gone.was_ready and end.code)):
+        if slot.is_worker and gone.was_ready and (gone.overdue or end.code):
             self._work_left_behind = True
 
     def first_boot_failed(self, slot: ManagedSlot, end: Exit) -> GaveUp | None:
@@ -42,8 +42,8 @@ class Result:
         words = tuple(dict.fromkeys(worker.last_words for worker in workers if worker.last_words))
         said = "; ".join(words) or "they said nothing; see their output above"
         sentence = f"crash loop: workers keep dying before they settle anything. Last words: {said}"
-        lines = max((worker.last_lines for worker in workers), key=len, default=())
-        return self._give_up(EXIT_CRASH_LOOP, words, sentence, lines)
+        last = max(workers, key=lambda worker: worker.died_mono)
+        return self._give_up(EXIT_CRASH_LOOP, words, sentence, last.last_lines)
 
     def redis_away(self, for_s: float) -> GaveUp | None:
         """Redis has answered nobody for as long as it was to be waited for."""

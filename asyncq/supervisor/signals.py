@@ -88,13 +88,31 @@ class SignalInbox:
         arrived = [signal.Signals(byte) for byte in raw if byte in _NUMBERS]
         return [(COMMANDS[number], number) for number in arrived]
 
-    def close(self) -> None:
-        """Put back what was there before."""
+    def close(self, *, at_the_end: bool = False) -> None:
+        """Put back what was there before.
+
+        Args:
+            at_the_end: The process is about to end with an exit code of its own, from which no signal shall keep it:
+                they are ignored from now on.
+        """
         for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            after = signal.SIG_DFL if handler is None else handler
+            signal.signal(number, signal.SIG_IGN if at_the_end and number != signal.SIGCHLD else after)
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._read_fd)
         os.close(self._write_fd)
+
+
+def dispositions() -> dict[signal.Signals, Any]:
+    """What is done about the signals of the table now."""
+    return {number: signal.getsignal(number) for number in COMMANDS}
+
+
+def put_back(before: Mapping[signal.Signals, Any]) -> None:
+    """Undo what has changed since; what was set without Python's knowledge stays as it is."""
+    for number, handler in before.items():
+        if handler is not None and signal.getsignal(number) != handler:
+            signal.signal(number, handler)
 
 
 def reset_in_child() -> None:

@@ -51,7 +51,8 @@ class ManagedSlot:
         on_probation: Its standard error goes to `captured`.
         crash: How the child before it died, until the next one is ready; fields of `core.hooks.Crash`.
         box, captured: See `blackbox`; of every child of this slot in turn.
-        last_lines: The end of what the newest child that was on probation wrote to standard error.
+        last_lines: The end of what the child that died last wrote to standard error, if it was on probation.
+        died_mono: When that was.
         writing: The selector also watches for room to write.
     """
 
@@ -67,6 +68,7 @@ class ManagedSlot:
         self.last_words = ""
         self.quiet = self.on_probation = self.old_log = False
         self.last_lines: tuple[str, ...] = ()
+        self.died_mono = 0.0
         self.crash: Mapping[str, Any] | None = None
         self.box, self.captured = BlackBox(), BlackBox()
         self.writing = False
@@ -90,13 +92,13 @@ class ManagedSlot:
         self.captured.begin()
         self.page.begin(self.spec.role, self.index)
 
-    def remember(self, died: ChildDied) -> None:
+    def remember(self, died: ChildDied, now: float) -> None:
         """For the next child, and for whoever asks why there is none."""
-        if died.last_lines:
-            self.last_lines = tuple(line[:_MOST_LINE_CHARS] for line in died.last_lines)
+        self.died_mono = now
+        self.last_lines = tuple(line[:_MOST_LINE_CHARS] for line in died.last_lines)
         if self.is_worker and died.reason in _CRASHES:
             told = ("index", "pid", "cause", "reason", "task", "message_id")
-            more = {"stack": died.stack[-_MOST_STACK_CHARS:], "last_lines": self.last_lines if died.last_lines else ()}
+            more = {"stack": died.stack[-_MOST_STACK_CHARS:], "last_lines": self.last_lines}
             self.crash = {name: getattr(died, name) for name in told} | more
 
     def feed(self, event: Event, now: float) -> Action | None:
@@ -106,12 +108,13 @@ class ManagedSlot:
         return action
 
     def send_signal(self, number: signal.Signals) -> None:
-        """To the child; SIGKILL to its whole process group, so that a handler's subprocesses go too."""
+        """To the child, if there is one yet; SIGKILL also to its process group: a handler's subprocesses go, too."""
+        if not self.child.pid:  # 0 would be our own group
+            return
+        if number is signal.SIGKILL:
+            self.sweep_group(self.child.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):  # gone already; macOS says EPERM for zombies
-            if number is signal.SIGKILL:
-                os.killpg(self.child.pid, number)
-            else:
-                os.kill(self.child.pid, number)
+            os.kill(self.child.pid, number)
 
     def sweep_group(self, pid: int) -> None:
         """Kill what a dead child has left in its group: its messages will run again elsewhere."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import signal
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, Protocol
 
 from asyncq.supervisor import prctl
-from asyncq.supervisor.channel import Channel, channel_pair
+from asyncq.supervisor.channel import Channel, channel_pair, readable
 from asyncq.supervisor.newborn import Order, flush_streams, live
 
 # A double fork takes a few milliseconds; what takes as long as this is stuck in somebody's at-fork hook.
@@ -93,7 +92,8 @@ def fork_orphan(life: Callable[[Iterable[int]], NoReturn]) -> int:
     if not told:
         with contextlib.suppress(ProcessLookupError):
             os.kill(between, signal.SIGKILL)
-    os.waitpid(between, 0)
+    with contextlib.suppress(ChildProcessError):  # the app has the kernel collect its children
+        os.waitpid(between, 0)
     if not told:
         raise TimeoutError(f"a double fork has not ended within {ORPHAN_S:g} s")
     if told < 0:
@@ -112,6 +112,8 @@ def _be_between(life: Callable[[Iterable[int]], NoReturn], mask: Iterable[int], 
             os.close(answer)
             os.close(question)
             life(mask)
+        with contextlib.suppress(OSError):  # it does so itself, unless a hook of the fork hangs in it
+            os.setpgid(pid, pid)
         os.write(question, pid.to_bytes(_PID_BYTES, "little", signed=True))
     finally:
         os._exit(0)
@@ -120,7 +122,7 @@ def _be_between(life: Callable[[Iterable[int]], NoReturn], mask: Iterable[int], 
 def _told_pid(answer: int) -> int:
     """What the process between us has said; 0 when it said nothing in time."""
     try:
-        readable, _, _ = select.select([answer], [], [], ORPHAN_S)
-        return int.from_bytes(os.read(answer, _PID_BYTES), "little", signed=True) if readable else 0
+        told = readable(answer, ORPHAN_S)
+        return int.from_bytes(os.read(answer, _PID_BYTES), "little", signed=True) if told else 0
     finally:
         os.close(answer)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from asyncq.core import logs
 from asyncq.supervisor import child as life
 from asyncq.supervisor.child import State
 from asyncq.supervisor.events import ChildDied, ChildHung, Dumped
@@ -132,7 +132,7 @@ class Vigil:
         hung = slot.child.put_down
         self._watchdog.forget(pid)
         return Findings(
-            hung=hung and not slot.child.overdue,
+            hung=hung and slot.child.was_ready,
             oom=end.code == _SIGKILL and not asked and not hung and self._memory_kills.explains(),
             own_hand=end.code == _SIGKILL and not asked and not hung and slot.page.own_hand,
             culprit=slot.page.culprit if hung else None,
@@ -172,5 +172,6 @@ def _pass_on(slot: ManagedSlot) -> None:
     if text:
         with contextlib.suppress(OSError):  # nobody reads it any more
             for line in text.splitlines(keepends=True):  # each in one piece, as the others write theirs
-                os.write(2, line.encode())
+                if not logs.put_line(line.encode()):
+                    break
         slot.captured.keep_small()

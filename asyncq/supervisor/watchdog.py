@@ -142,17 +142,18 @@ class Attention:
         self._note(now)
         self._expected_mono = now + for_s
 
-    def wakes(self, now: float) -> bool:
-        """It goes on; True when it is much later than it should be."""
-        late = self._note(now)
+    def wakes(self, now: float) -> float:
+        """It goes on. Returns by how much it is later than it should be, 0 if that is next to nothing."""
+        late_s = self._note(now)
         self._expected_mono = now
-        return late
+        return late_s
 
-    def _note(self, now: float) -> bool:
-        late = now - self._expected_mono > LATE_S
-        if late:
-            self.running_since_mono = now
-        return late
+    def _note(self, now: float) -> float:
+        late_s = now - self._expected_mono
+        if late_s <= LATE_S:
+            return 0.0
+        self.running_since_mono = now
+        return late_s
 
 
 def read_proc(pid: int) -> Sample | None:

@@ -10,15 +10,14 @@ import gc
 import logging
 import os
 import pkgutil
-import select
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn
 
 from asyncq.core.errors import EXIT_OK
-from asyncq.supervisor import fork_safety
-from asyncq.supervisor.channel import Channel
+from asyncq.supervisor import fork_safety, signals
+from asyncq.supervisor.channel import Channel, readable
 from asyncq.supervisor.newborn import ChildContext, Order, live_adopted
 from asyncq.supervisor.scoreboard import Scoreboard
 from asyncq.supervisor.spawn import fork_orphan
@@ -50,7 +49,9 @@ def run_zygote(context: ChildContext) -> int:
     """Prepare, say ready, fork until the arbiter hangs up. Returns an exit code."""
     household: Household = context.args
     gc.disable()  # what an import throws away leaves holes that the children would have to copy
+    before = signals.dispositions()
     prepared = pkgutil.resolve_name(household.preload)(household.spec.args)
+    signals.put_back(before)  # an app may set handlers when it is imported: here they would keep us from our work
     gc.collect()
     _warn(context)  # before the freeze, which hides objects from whoever looks for them
     gc.freeze()  # or the first collection in a child would write to every object, and so copy every page
@@ -78,7 +79,7 @@ def _serve(context: ChildContext, household: Household, prepared: Any) -> None:
     served = 0
     while True:
         context.page.beat()
-        select.select([channel], [], [], BEAT_S)
+        readable(channel.fileno(), BEAT_S)
         try:
             asked = channel.receive_with(_MOST_FDS)
         except EOFError:

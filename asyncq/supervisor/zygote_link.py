@@ -64,8 +64,15 @@ class ZygoteLink:
         """See Spawner: the pid is told later."""
         ours, theirs = channel_pair()
         self._last += 1
-        self._waiting.append(_Asked(self._last, order, theirs))
-        self._go_on()
+        asked = _Asked(self._last, order, theirs)
+        if self._under_way is not None or self.slot.channel is None:
+            self._waiting.append(asked)
+            return 0, ours
+        try:
+            self._ask(self.slot.channel, asked)
+        except OSError:
+            ours.close()
+            raise
         return 0, ours
 
     def answered(self, message: dict[str, Any]) -> None:
@@ -90,11 +97,20 @@ class ZygoteLink:
             self._on_orphaned(asked.order.page.index)
 
     def _go_on(self) -> None:
-        """Send the next order; if the zygote is dying, its death will answer all of them."""
-        channel = self.slot.channel
-        if self._under_way is not None or not self._waiting or channel is None:
-            return
-        asked = self._under_way = self._waiting.popleft()
+        """Send the next order that can be sent."""
+        while self._under_way is None and self._waiting and self.slot.channel is not None:
+            asked = self._waiting.popleft()
+            try:
+                self._ask(self.slot.channel, asked)
+            except OSError as error:
+                self._on_refused(asked.order.page.index, str(error))
+
+    def _ask(self, channel: Channel, asked: _Asked) -> None:
+        """Send one order. If the zygote is dying, its death will be the answer.
+
+        Raises:
+            OSError: the system refuses to send it.
+        """
         order = asked.order
         message = {
             "type": "fork",
@@ -105,6 +121,9 @@ class ZygoteLink:
             "crash": order.crash,
         }
         fds = [asked.channel.fileno(), *(fd for fd in (order.box_fd, order.captured_fd) if fd >= 0)]
-        with contextlib.suppress(OSError):
-            channel.send_with(message, fds)
-        asked.channel.close()
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                channel.send_with(message, fds)
+            self._under_way = asked
+        finally:
+            asked.channel.close()

@@ -180,6 +180,42 @@ def test_usr2_writes_down_what_every_worker_does(start: Start, raw_redis: redis.
     assert 0 == fleet.stop()
 
 
+SELFISH = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nsignal.signal(signal.SIGTERM, print)\n" + TASKS
+
+
+def test_what_an_app_does_about_signals_at_import_keeps_no_zygote_from_its_work(start: Start) -> None:
+    fleet = start("--procs", "2", tasks=SELFISH).ready()
+    os.kill(fleet.pids("worker")[0], signal.SIGKILL)
+    wait_until(lambda: len([e for e in fleet.events("child ready") if e["role"] == "worker"]) == 3, what="replaced")
+    code, took_s = stopped_in(fleet, TERM)
+
+    assert (0, []) == (code, fleet.events("fork refused"))
+    assert took_s < 3
+
+
+POOL = (
+    TASKS
+    + """
+from concurrent.futures import ProcessPoolExecutor
+POOL = ProcessPoolExecutor(1)
+
+@task("pool")
+async def pool(payload):
+    record(name="pool", n=await asyncio.wrap_future(POOL.submit(os.getpid)))
+"""
+)
+
+
+def test_no_process_that_a_handler_has_made_outlives_the_tree(start: Start, raw_redis: redis.Redis) -> None:
+    fleet = start("--procs", "1", tasks=POOL).ready()
+    raw_redis.rpush("task_queue", message("pool", 1))
+    (made,) = wait_until(lambda: fleet.ran("pool"))
+
+    assert alive(made["n"])
+    assert 0 == fleet.stop()
+    wait_until(lambda: not alive(made["n"]), 2, "it is gone, too")
+
+
 INTO_A_FILE = ("sh", "-c", 'exec "$@" 2>> fleet.log', "sh")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -22,6 +24,7 @@ from asyncq.core.log_lines import (
     json_line,
     json_parts,
     json_size,
+    put,
     utf8_size,
     without_middle,
 )
@@ -269,6 +272,22 @@ def test_a_stream_without_a_descriptor_gets_the_same_lines() -> None:
     stream = io.StringIO()
     LineHandler(stream, JsonFormatter("w")).handle(record(error="x" * 5000))
     assert "".join(json.loads(line)["error"] for line in stream.getvalue().splitlines()) == "x" * 5000
+
+
+def test_nobody_waits_for_long_for_a_reader_who_stands_still_also_where_writing_blocks() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    began = time.monotonic()
+    assert not put(writer, b"a line\n")
+    assert 0.05 < time.monotonic() - began < 2
+    os.read(reader, 65536)
+    assert put(writer, b"a line\n")
+    os.close(reader)
+    os.close(writer)
 
 
 def test_constant_fields_stand_in_every_line_and_a_records_own_go_first() -> None:

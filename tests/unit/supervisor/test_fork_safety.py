@@ -53,6 +53,17 @@ def test_event_loop_is_named_by_its_class_and_an_epoll_of_nobody_as_such(found: 
     loop.close()
 
 
+def test_pipe_is_named_by_its_number(found: set[str], ours: set[int]) -> None:
+    reader, writer = os.pipe()
+    named = new(found, ours)
+    assert [
+        f"(descriptor {fd})" in text and text.startswith("pipe:")
+        for fd, text in zip((reader, writer), named, strict=True)
+    ]
+    os.close(reader)
+    os.close(writer)
+
+
 def test_file_is_harmless(found: set[str], ours: set[int]) -> None:
     with tempfile.TemporaryFile(), open(os.devnull):
         assert new(found, ours) == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from asyncq.supervisor.signals import COMMANDS, Command, SignalInbox
+from asyncq.supervisor.signals import COMMANDS, Command, SignalInbox, dispositions, put_back
 
 
 @pytest.fixture
@@ -64,3 +64,21 @@ def test_handlers_are_put_back_when_the_inbox_closes() -> None:
     opened.close()
     assert {number: signal.getsignal(number) for number in COMMANDS} == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_no_signal_takes_the_place_of_the_exit_code_when_the_end_is_near() -> None:
+    before = {number: signal.getsignal(number) for number in COMMANDS}
+    opened = SignalInbox()
+    opened.close(at_the_end=True)
+    after = {number: signal.getsignal(number) for number in COMMANDS}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert after == dict.fromkeys(COMMANDS, signal.SIG_IGN) | {signal.SIGCHLD: before[signal.SIGCHLD]}
+
+
+def test_what_an_app_does_about_signals_at_import_can_be_undone() -> None:
+    before = dispositions()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    put_back(before)
+    assert dispositions() == before

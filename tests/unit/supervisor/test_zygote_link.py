@@ -1,5 +1,6 @@
 """Orders to the zygote: one at a time, each with its descriptors, each answered whatever becomes of the zygote."""
 
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +78,7 @@ def test_the_child_end_of_the_channel_arrives_and_the_arbiter_keeps_none(house: 
     ours = house.order(0, crash={"cause": "killed by SIGSEGV"}, quiet=True)
     ((message, (fd,)),) = house.asked()
     assert (message["quiet"], message["crash"]) == (True, {"cause": "killed by SIGSEGV"})
+    assert not os.get_inheritable(fd), "no program that a handler starts holds the channel open"
     theirs = Channel(fd)
     theirs.send({"type": "ready"})
     assert ours.receive() == {"type": "ready"}
@@ -115,6 +117,31 @@ def test_an_answer_to_another_order_changes_nothing(house: House, seq: object) -
     assert (house.forked, house.link.busy) == ([], True)
     for _, fds in house.asked():
         os.close(*fds)
+
+
+def test_an_order_that_the_system_does_not_take_is_refused_and_the_next_one_goes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = iter([OSError(errno.ETOOMANYREFS, "too many references"), None, OSError(errno.ENOBUFS, "no room"), None])
+    send = Channel.send_with
+
+    def refusing(channel: Channel, message: dict[str, Any], fds: list[int]) -> None:
+        if (refusal := next(refusals)) is not None:
+            raise refusal
+        send(channel, message, fds)
+
+    monkeypatch.setattr(Channel, "send_with", refusing)
+    with pytest.raises(OSError, match="too many references"):
+        house.order(0)
+    house.order(0)
+    house.order(1)
+    house.order(0)
+    ((first, fds),) = house.asked()
+    house.link.answered({"type": "forked", "seq": first["seq"], "pid": 41})
+    ((third, more),) = house.asked()
+    assert (house.refused, third["slot"]) == ([(2, "[Errno 105] no room")], 1)
+    for fd in fds + more:
+        os.close(fd)
 
 
 def test_nothing_is_sent_to_a_zygote_whose_channel_is_closed(house: House) -> None:
