@@ -197,11 +197,12 @@ POOL = (
     TASKS
     + """
 from concurrent.futures import ProcessPoolExecutor
-POOL = ProcessPoolExecutor(1)
+pools = []
 
 @task("pool")
 async def pool(payload):
-    record(name="pool", n=await asyncio.wrap_future(POOL.submit(os.getpid)))
+    pools.append(ProcessPoolExecutor(1))
+    record(name="pool", n=await asyncio.wrap_future(pools[0].submit(os.getpid)))
 """
 )
 
