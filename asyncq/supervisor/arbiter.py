@@ -21,7 +21,6 @@ from asyncq.supervisor.child import Level, State
 from asyncq.supervisor.events import (
     AllReady,
     ChildReady,
-    Degraded,
     Draining,
     Event,
     GaveUp,
@@ -242,7 +241,8 @@ class Arbiter:
         slot.sweep_group(gone.pid)  # also what a handler has left behind when its worker ended in order
         self._link.buried(slot, policy.blame(end, asked=asked, hung=hung, oom=oom, own_hand=own_hand), hung=hung)
         cause = policy.cause(end, hung=hung, oom=oom, own_hand=own_hand)
-        died = found.told(slot, gone.pid, cause, verdict)
+        again_in_s = None if asked or exited.fatal else round(exited.delay_s, 3)
+        died = found.told(slot, gone.pid, cause, verdict, again_in_s)
         self._notices.tell(died)
         slot.remember(died, now)
         self._feed(slot, exited, now)
@@ -269,7 +269,7 @@ class Arbiter:
                 self._board.supervisor.count_restart(verdict.reason)
             if self._guard.died(verdict, now):
                 self._show_state()
-                self._notices.tell(Degraded(self._guard.deaths(now), self._settings.brake_window_s))
+                self._notices.tell(self._guard.degraded(now))
 
     # -- giving up and stopping
 

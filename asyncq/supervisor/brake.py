@@ -11,6 +11,7 @@ from enum import Enum
 
 from asyncq.supervisor import policy
 from asyncq.supervisor.child import State
+from asyncq.supervisor.events import Degraded
 from asyncq.supervisor.slots import ManagedSlot
 from asyncq.supervisor.spec import SupervisorSettings
 
@@ -40,6 +41,11 @@ class RestartGuard:
     def deaths(self, now: float) -> int:
         """Counted deaths in the window."""
         return self._brake.deaths.count(now)
+
+    def degraded(self, now: float) -> Degraded:
+        """What is to be told of an engaged brake."""
+        settings = self._settings
+        return Degraded(self.deaths(now), settings.brake_window_s, self._brake.limit, settings.crash_loop_exit_s)
 
     def may_start(self, slot: ManagedSlot, now: float) -> bool:
         """First starts always; restarts at a bounded pace, workers under the brake one at a time."""

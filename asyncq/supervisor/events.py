@@ -32,6 +32,7 @@ class ChildDied:
         task, message_id: What its loop was stuck in, if it hung and that is known.
         stack: What it left in its black box.
         last_lines: Of its standard error, if it was on probation.
+        again_in_s: Until the next start in its slot, if nothing else forbids it then; None when there will be none.
     """
 
     role: str
@@ -44,6 +45,7 @@ class ChildDied:
     message_id: str = ""
     stack: str = ""
     last_lines: tuple[str, ...] = ()
+    again_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,18 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """Too many counted deaths: from now on one probe at a time."""
+    """Too many counted deaths: from now on one probe at a time.
+
+    Attributes:
+        deaths: In the last `window_s` seconds.
+        limit: So many would have been borne.
+        gives_up_after_s: If all probes fail for so long the supervisor ends.
+    """
 
     deaths: int
     window_s: float
+    limit: int
+    gives_up_after_s: float
 
 
 @dataclass(frozen=True, slots=True)

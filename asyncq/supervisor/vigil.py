@@ -51,8 +51,8 @@ class Findings:
     stack: str = ""
     last_lines: tuple[str, ...] = ()
 
-    def told(self, slot: ManagedSlot, pid: int, cause: str, verdict: Verdict) -> ChildDied:
-        """The event."""
+    def told(self, slot: ManagedSlot, pid: int, cause: str, verdict: Verdict, again_in_s: float | None) -> ChildDied:
+        """The event; see there."""
         return ChildDied(
             slot.spec.role,
             slot.index,
@@ -64,6 +64,7 @@ class Findings:
             message_id=self.culprit.id if self.culprit else "",
             stack=self.stack,
             last_lines=self.last_lines,
+            again_in_s=again_in_s,
         )
 
 

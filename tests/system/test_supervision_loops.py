@@ -57,6 +57,12 @@ def test_an_app_whose_workers_die_soon_is_given_up_after_a_bounded_number_of_sta
 
     assert unready
     assert 1 == code
+    (suspected,) = fleet.events("crash loop suspected")
+    assert (6, 60.0, 5, 4.0) == tuple(suspected[key] for key in ("deaths", "window_s", "limit", "gives_up_after_s"))
+    # The first death of a slot is replaced at once, the next ones after a pause that grows.
+    died = [event for event in fleet.events("child died") if event["role"] == "worker" and event["index"] == 0]
+    pauses = [event["again_in_s"] for event in died if "again_in_s" in event]
+    assert 0.0 == pauses[0] < pauses[1] <= 0.5 < max(pauses)
     # 6 until the brake, whoever was on its way then, and one probe at a time with growing pauses.
     assert 6 <= len([event for event in fleet.events("child died") if event["role"] == "worker"]) <= 14
     (sentence,) = [line for line in fleet.lines if line.startswith("asyncq: ")]

@@ -296,7 +296,7 @@ class TestNotices:
 
     def test_a_crash_loop_is_told_by_the_counts(self, manager: Manager) -> None:
         notices = Notices(None, notifier(manager, watchdog_s=0.0))
-        notices.tell(Degraded(7, 60.0))
+        notices.tell(Degraded(7, 60.0, 6, 45.0))
         notices.show(Counts(wanted=4, ready=0, present=1, tasks=0, deaths=7), 10.0)
         notices.show(COUNTS, 11.0)
         assert manager.heard() == [
