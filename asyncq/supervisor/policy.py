@@ -91,11 +91,14 @@ def blame(end: Exit, *, asked: bool, hung: bool = False, oom: bool = False, own_
         end: How it ended. After an orderly end nothing is in flight any more, so that a code of 0 with something in
             flight is that of a handler that ended the process.
         asked: We had asked it to leave, and may have killed it for being late.
-        hung: We have put it down: by itself it would never have ended.
+        hung: We have put it down: by itself it would never have ended. One that SIGABRT could not end had been stopped
+            by somebody, or waited for a disk: as little evidence as a kill.
         oom: What it ran took all the memory there was.
         own_hand: What it ran sent it the SIGKILL.
     """
-    if hung or ((oom or own_hand) and not asked):
+    if hung:
+        return "killed" if end.code == -signal.SIGKILL else "crashed"
+    if (oom or own_hand) and not asked:
         return "crashed"
     if end.code == -signal.SIGKILL:
         return "nobody" if asked else "killed"

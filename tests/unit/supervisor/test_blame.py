@@ -34,6 +34,14 @@ def test_the_worse_an_end_the_more_points_it_gives() -> None:
     assert Blame.LOST < Blame.KILLED < Blame.CRASHED
 
 
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(("code", "expected"), [(-6, "crashed"), (-9, "killed")])
+def test_who_was_stopped_by_somebody_is_no_better_evidence_than_who_was_killed(
+    code: int, expected: str, asked: bool
+) -> None:
+    assert blame(Exit(code), asked=asked, hung=True) == expected
+
+
 @pytest.mark.parametrize(("asked", "expected"), [(False, "crashed"), (True, "nobody")])
 def test_what_takes_all_memory_is_to_blame_for_the_kernels_kill(asked: bool, expected: str) -> None:
     assert blame(Exit(-9), asked=asked, oom=True) == expected
