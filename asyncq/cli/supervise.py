@@ -10,8 +10,10 @@ import contextlib
 import errno
 import faulthandler
 import logging
+import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncq
 from asyncq.admin.health import live
@@ -39,6 +41,7 @@ log = logging.getLogger("asyncq.supervisor")
 
 CHILDREN = "asyncq.cli.children"
 BACKLOG = 128
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh"})
 _BUSY = (errno.EADDRINUSE, errno.EACCES)
 # Costs nothing until it is used: pages of memory are taken when the first series is written to them.
 METRICS_BYTES_PER_SLOT = 1024 * 1024
@@ -112,10 +115,22 @@ def run(loaded: Loaded) -> int:
             specs = _specs(args, procs, preload)
             arbiter = Arbiter(specs, args.scoreboard, limits, voice.heard, oom_kills=oom_kills, notifier=notifier)
             voice.starting()  # whoever reads it may send signals
+            _warn_of_shell()
             return arbiter.run()
         finally:
             if choice.plan is not None:
                 embedded.clear_away(choice.plan)
+
+
+def _warn_of_shell() -> None:
+    """As the command of a container without `exec`, under a shell that keeps SIGTERM for itself."""
+    if os.getppid() != 1:
+        return
+    with contextlib.suppress(OSError):  # no procfs
+        name = Path("/proc/1/comm").read_text().strip()
+        if name in SHELLS:
+            remedy = f"start it with `exec`, or as the container's command itself: {name} does not pass SIGTERM on"
+            log.warning("process 1 is a shell", extra={"shell": name, "remedy": remedy})
 
 
 def _specs(args: ChildArgs, procs: int, preload: bool) -> list[ChildSpec]:

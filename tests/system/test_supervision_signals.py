@@ -309,6 +309,18 @@ def test_as_pid_1_it_reaps_orphans_replaces_workers_and_obeys(
     assert [] == [pid for pid in living if alive(pid)]
 
 
+@pytest.mark.skipif(os.system(f"{' '.join(NAMESPACE)} true 2>/dev/null") != 0, reason="no PID namespace to be had")
+@pytest.mark.parametrize("command", ['"$@"; true', 'exec "$@"'])
+def test_it_warns_of_a_shell_that_is_process_1_and_would_keep_its_signals(start: Start, command: str) -> None:
+    fleet = start("--procs", "1", wrapper=(*NAMESPACE, "sh", "-c", command, "sh")).ready()
+    warned = fleet.events("process 1 is a shell")
+
+    assert bool(warned) == (not command.startswith("exec"))
+    (shell,) = descendants(fleet.process.pid)[:1]
+    os.kill(shell, TERM if not warned else signal.SIGKILL)
+    fleet.process.wait(20)
+
+
 def names(pid: int) -> list[str]:
     found = []
     for child in descendants(pid):
