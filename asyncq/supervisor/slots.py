@@ -118,6 +118,8 @@ class ManagedSlot:
 
     def sweep_group(self, pid: int) -> None:
         """Kill what a dead child has left in its group: its messages will run again elsewhere."""
+        if not pid:  # 0 would be our own group
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
 
