@@ -6,6 +6,7 @@ A real process with uvloop and a real slot page and box; the broker lives in its
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import re
 import signal
@@ -108,9 +109,17 @@ class Child:
         wait_until(lambda: time.monotonic_ns() - self.page.beat_ns > 400_000_000, what="the loop is blocked")
 
     def dumped(self, *parts: str) -> str:
-        """Ask for a dump; what it wrote until all these parts were there."""
-        os.kill(self.pid, signal.SIGUSR2)
-        wait_until(lambda: all(part in self._read() for part in parts), what=f"{parts} in {self.text}")
+        """Ask for a dump, and again if what was to be seen had not begun; what it wrote until all these parts were there."""
+        asked_mono = -math.inf
+
+        def told() -> bool:
+            nonlocal asked_mono
+            if time.monotonic() - asked_mono > 0.5:
+                asked_mono = time.monotonic()
+                os.kill(self.pid, signal.SIGUSR2)
+            return all(part in self._read() for part in parts)
+
+        wait_until(told, what=f"{parts} in what it writes")
         return self.text
 
     def _read(self) -> str:
