@@ -109,7 +109,7 @@ class Child:
         wait_until(lambda: time.monotonic_ns() - self.page.beat_ns > 400_000_000, what="the loop is blocked")
 
     def dumped(self, *parts: str) -> str:
-        """Ask for a dump, and again if what was to be seen had not begun; what it wrote until all these parts were there."""
+        """Ask for a dump, and again if the tasks had not begun; what it wrote until all these parts were there."""
         asked_mono = -math.inf
 
         def told() -> bool:
