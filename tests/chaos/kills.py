@@ -200,12 +200,12 @@ def kill_supervisor(rig: Rig, fleet: Fleet, *, look: bool) -> float:
 
 @case("T45", "messages with equal bytes stay as many as they are, through retries and kills")
 def equal_payloads(scale: Scale) -> Verdict:
-    count = scale.pick(1_000, 10_000)
+    count = scale.pick(500, 10_000)
     with Rig(scale, "T45") as rig:
         fleet = rig.fleet("--procs", "3", "--per-proc", "50").ready()
         raw = rig.message("flaky", failures=1, sleep=0.1)
         rig.push([raw] * count)
-        rig.kill_while(fleet.workers, 0.3, until=rig.drained, most=scale.pick(6, 60))
+        rig.kill_while(fleet.workers, 0.3, until=rig.drained, most=scale.pick(4, 60))
         wait_until(rig.finished, scale.pick(60, 150), "the rest has ended")
         fleet.stop()
         verdict = Verdict()

@@ -77,12 +77,12 @@ def _poisons(scale: Scale, name: str, every_s: float) -> Verdict:
     with hosts.memory_limit(f"asyncq-{name}-{os.getpid()}", 1 << 28) as group, Rig(scale, name) as rig:
         rig.env["CHAOS_CGROUP"] = group
         fleet = rig.fleet("--procs", "3", "--per-proc", "20").ready()
-        # What takes all memory is convicted in calm only, after 10 s: in the short form one of the two waits for that.
-        kinds = scale.pick(("kill", "memory") if every_s else ("exit", "segv", "kill"), (*KINDS, "exit"))
-        poisons = mix(rig, scale.pick(500, 20_000), kinds, 0.02)
+        # What takes all memory is convicted in calm only, after 10 s each: that is for the full form.
+        kinds = scale.pick(("kill", "exit") if every_s else ("exit", "segv", "kill"), (*KINDS, "exit"))
+        poisons = mix(rig, scale.pick(5_000 if every_s else 500, 20_000), kinds, 0.02)
         if every_s:  # not for ever: while workers are being killed what kills its own is not convicted
             over = passed_s(scale.pick(4, 30))
-            rig.kill_while(fleet.workers, every_s, until=lambda: over() or given_up(rig, poisons))
+            rig.kill_while(fleet.workers, every_s, until=over)
         wait_until(lambda: given_up(rig, poisons), 100, "the poisons are given up and everything has ended")
         code = fleet.stop()
         note_deaths(rig, fleet, poisons)
