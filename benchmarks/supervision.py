@@ -129,7 +129,8 @@ def _kill(tree: Tree, load: Load, pages: Counters, rng: random.Random) -> Row:
     died = waited(lambda: tree.of("child died", pid=victim), "the death is noticed")[0]
     mine = tree.held_by(victim)
     ready = waited(lambda: _ready_after(tree, died, index), "the replacement is ready")
-    waited(lambda: _elsewhere(tree, mine, at, victim), "its messages run elsewhere", meanwhile=load.top_up)
+    # It may have held nothing just then.
+    waited(lambda: _elsewhere(tree, mine, at, victim) is not None, "its messages run elsewhere", meanwhile=load.top_up)
     return {
         "gone_ms": (gone - at) * 1000,
         "noticed_ms": (died["ts"] - at) * 1000,
