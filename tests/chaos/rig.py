@@ -198,6 +198,9 @@ class Rig:
         """Ids that Redis has under a process that stands still, all it had sent carried out."""
         client = self.server.client
         client.ping()  # what lay in the socket of the process before is carried out before or beside this
+        for connection in client.client_list():  # a blocking move that waits would go on moving while we look
+            if connection["cmd"] == "blmove":
+                client.client_unblock(int(connection["id"]))  # as if its time had passed, for whoever else waits
         names = [
             key.decode() for part in ("inflight", "inbox") for key in client.scan_iter(f"asyncq:*:{part}:*:{pid}:*")
         ]
