@@ -4,6 +4,7 @@ The only place where servers are started that are no test's own subject. The fir
 and PATH serves; with --every-redis-server each test that uses one runs once on each.
 """
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     seeds.choose(config)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job of a script in the background; programs inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "leaves_keys(reason): the test plants keys that belong to nobody")
 
 

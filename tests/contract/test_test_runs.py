@@ -41,7 +41,7 @@ def test_hypothesis(number):
 def start(folder: Path, *flags: str) -> "subprocess.Popen[str]":
     """Run pytest with this suite's conftest on PROGRAM in a folder of its own."""
     (folder / "test_program.py").write_text(PROGRAM)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "-q"]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "-q", "-n0"]
     command += ["--rootdir", str(folder), "-p", "no:cacheprovider", "--color=no", *flags, "test_program.py"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True)

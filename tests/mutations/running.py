@@ -60,7 +60,7 @@ class Bench:
     def __init__(self, folder: Path, arguments: Sequence[str] = ()) -> None:
         self.folder = copy_checkout(folder)
         without = [part for plugin in _PLUGINS for part in ("-p", f"no:{plugin}")]
-        self._arguments = [*arguments, *without, "-q", "--tb=line"]
+        self._arguments = [*arguments, *without, "-n0", "-q", "--tb=line"]
         self._environ = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": ""}
         self._changed = int(time.time()) - 1_000_000
         found = self._python("-c", _WHERE).stdout.strip()
