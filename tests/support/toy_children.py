@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 from asyncq.core.errors import AppImportError
 from asyncq.supervisor.newborn import ChildContext
@@ -46,9 +47,18 @@ def _serve(ctx: ChildContext) -> None:
 
 def worker(ctx: ChildContext) -> int:
     """A worker. TERM: exit 0; QUIT: exit 75. Switches: useful, ignore, incarnations, spawn_sleep, crash_after_s."""
-    args = ctx.args or {}
-    _leave_on(signal.SIGTERM, 0)
-    _leave_on(signal.SIGQUIT, 75)
+    try:  # around all of it: a signal comes when it comes
+        _leave_on(signal.SIGTERM, 0)
+        _leave_on(signal.SIGQUIT, 75)
+        _work(ctx, ctx.args or {})
+    except _Leave as leave:
+        return leave.code
+    except EOFError:
+        return 0
+    return 0
+
+
+def _work(ctx: ChildContext, args: dict[str, Any]) -> None:
     for name in args.get("ignore", ()):
         signal.signal(signal.Signals[name], signal.SIG_IGN)
     info = {}
@@ -67,22 +77,16 @@ def worker(ctx: ChildContext) -> int:
             name: str(signal.getsignal(signal.Signals[name])) for name in ("SIGHUP", "SIGINT", "SIGCHLD", "SIGTSTP")
         }
         info["blocked"] = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
-    try:
-        if args.get("useful"):  # before it is ready: who kills it then kills a useful one
-            ctx.page.set_load(0, 1)
-        info |= ctx.prepared or {}
-        info["drawn"] = random.random()
-        info["kinds"] = {name: os.readlink(f"/proc/self/fd/{fd}") for name, fd in info.get("held", {}).items()}
-        ctx.channel.send({"type": "ready", "generation": ctx.generation, "ppid": os.getppid(), **info})
-        if "crash_after_s" in args:
-            time.sleep(args["crash_after_s"])  # sleeps: how long it lives is what the test is about
-            raise RuntimeError("toy worker broke")
-        _serve(ctx)
-    except _Leave as leave:
-        return leave.code
-    except EOFError:
-        return 0
-    return 0
+    if args.get("useful"):  # before it is ready: who kills it then kills a useful one
+        ctx.page.set_load(0, 1)
+    info |= ctx.prepared or {}
+    info["drawn"] = random.random()
+    info["kinds"] = {name: os.readlink(f"/proc/self/fd/{fd}") for name, fd in info.get("held", {}).items()}
+    ctx.channel.send({"type": "ready", "generation": ctx.generation, "ppid": os.getppid(), **info})
+    if "crash_after_s" in args:
+        time.sleep(args["crash_after_s"])  # sleeps: how long it lives is what the test is about
+        raise RuntimeError("toy worker broke")
+    _serve(ctx)
 
 
 def preload(args: object) -> object:
@@ -137,8 +141,8 @@ def _open_fds() -> list[int]:
 
 def keeper(ctx: ChildContext) -> int:
     """Writes every message it gets into `args["log"]`; confirms reaps, except in its lives up to `mute_lives`."""
-    _leave_on(signal.SIGTERM, 0)
     try:
+        _leave_on(signal.SIGTERM, 0)
         ctx.channel.send({"type": "ready"})
         with open(ctx.args["log"], "a", buffering=1) as log:
             while True:
