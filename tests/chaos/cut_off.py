@@ -123,7 +123,8 @@ def blocked_loop(scale: Scale) -> Verdict:
         verdict = rig.verdict()
         warned = [event["task"] for event in fleet.log.events("event loop blocked")]
     verdict.check(verdict.figures["duplicates"] == 0, "something ran twice")
-    verdict.check(warned == scale.pick(warned, ["block"]), f"warnings of {warned}")
+    if scale.full:
+        verdict.check(warned == ["block"], f"warnings of {warned}")
     return verdict
 
 
