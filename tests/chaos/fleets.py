@@ -84,6 +84,10 @@ class Running:
 class Worker(Running):
     """A process without a supervisor."""
 
+    def workers(self) -> list[int]:
+        """Itself."""
+        return [self.pid]
+
 
 class Fleet(Running):
     """A supervisor and its children."""

@@ -21,8 +21,11 @@ PROBE_S = 0.2
 
 
 def fleet_of(rig: Rig, *flags: str, url: str = "") -> Fleet:
-    """Two workers that are ready."""
-    return rig.fleet("--procs", str(PROCS), "--per-proc", str(PER_PROC), *flags, url=url).ready()
+    """Two workers that take messages."""
+    fleet = rig.fleet("--procs", str(PROCS), "--per-proc", str(PER_PROC), *flags, url=url).ready()
+    if "at-most-once" not in flags:  # then nobody is registered
+        rig.registered(fleet)
+    return fleet
 
 
 @contextmanager

@@ -133,12 +133,12 @@ class Rig:
     def _arguments(self, flags: Sequence[str], url: str, app: str) -> list[str]:
         return ["--app", app, "--redis", url or self.server.url, *flags]
 
-    def registered(self, *workers: Worker) -> None:
-        """Wait until each of them takes messages; nobody else says of a plain worker that it is ready."""
+    def registered(self, *running: Worker | Fleet) -> None:
+        """Wait until each of their workers takes messages: a worker that is ready need not have reached Redis yet."""
 
         def missing() -> list[int]:
             wids = b"\n".join(self.server.client.zrange(f"asyncq:{{{QUEUE}}}:{QUEUE}:workers", 0, -1)).decode()
-            return [worker.pid for worker in workers if f":{worker.pid}:" not in wids]
+            return [pid for one in running for pid in one.workers() if f":{pid}:" not in wids]
 
         wait_until(lambda: not missing(), 60, "all are registered")
 
