@@ -89,7 +89,7 @@ def counters(scale: Scale) -> Verdict:
         rig.push(flaky)
         kill_children(rig, fleet, 0.3)
         verdict = metrics(rig, fleet)
-        verdict.add(ended(rig, fleet))
+        verdict.add(ended(rig, fleet, brakes=True))
     return verdict
 
 
