@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.procfs import holdings
 from tests.support.proc import alive, is_pending
 from tests.support.states import wait_until
 from tests.support.supervised import Line, Supervised
@@ -151,16 +152,19 @@ def test_subprocesses_of_a_handler_go_too_when_their_worker_is_killed() -> None:
         wait_until(lambda: not alive(grandchild), 2.0)
 
 
-def test_descriptors_stay_flat_when_a_hundred_children_are_killed() -> None:
+def test_descriptors_and_memory_stay_flat_when_hundreds_of_children_are_killed() -> None:
     worker = {**WORKER, "count": 2, "args": {"useful": True}}
     with Supervised(worker, respawns_per_s=1000, brake_least=1000, backoff_base_s=0.0) as tree:
         victim, _ = tree.ready_pids(2)
-        folder = f"/proc/{tree.process.pid}/fd"
-        before = len(os.listdir(folder))
-        for _ in range(100):
+        looks = []
+        for number in range(301):
+            if number in (0, 100, 300):
+                looks.append(holdings(tree.process.pid))
             os.kill(victim, signal.SIGKILL)
             victim = tree.next("ChildReady", index=0)["pid"]
-        assert len(os.listdir(folder)) == before
+        first, warm, last = looks
+        assert (first["descriptors"], first["shared_kib"]) == (last["descriptors"], last["shared_kib"])
+        assert last["own_kib"] - warm["own_kib"] <= 32  # KiB; what CPython keeps of freed tuples would be 100 and more
 
 
 def test_replacements_are_paced_when_useful_workers_are_killed_faster() -> None:
