@@ -107,6 +107,7 @@ def kills(plan: Plan) -> None:
         figures = {
             "gone_ms": [one["gone_ms"] for one in each],
             "noticed_ms": [one["noticed_ms"] for one in each],
+            "noticed_after_gone_ms": [one["noticed_ms"] - one["gone_ms"] for one in each],
             "ready_ms": [one["ready_ms"] for one in each],
             "elsewhere_ms": [ms for one in each for ms in one["elsewhere_ms"]],
         }

@@ -73,7 +73,10 @@ def redis(scale: Scale) -> Verdict:
     return verdict
 
 
-@case("bar-giveback", "from the kill of a child to its messages running elsewhere: at most 100 ms (p99 of 100 kills)")
+@case(
+    "bar-giveback",
+    "p99 of 100 kills of a child: its messages run elsewhere within 100 ms, the next one is ready within 50",
+)
 def give_back(scale: Scale) -> Verdict:
     held, taken_s = 10, []
     with Rig(scale, "bar-giveback") as rig:
@@ -85,10 +88,24 @@ def give_back(scale: Scale) -> Verdict:
             taken_s += _one_kill(rig, held)
             wait_until(rig.finished, 30)
         verdict = kills.ended(rig, fleet)
-    p50, p99, worst = (round(percentile(taken_s, share) * 1000, 1) for share in (0.5, 0.99, 1.0))
-    verdict.figures |= {"messages": len(taken_s), "p50_ms": p50, "p99_ms": p99, "worst_ms": worst}
-    verdict.check(p99 <= 100, f"running elsewhere after {p99} ms (p99), expected at most 100 ms")
+        reborn_s = _reborn_s(rig, fleet)
+    # Short: any machine, also one that does something else; without a zygote it would be several 100 ms.
+    for name, seconds, limit_ms in (("elsewhere", taken_s, 100), ("reborn", reborn_s, scale.pick(200, 50))):
+        p50, p99, worst = (round(percentile(seconds, share) * 1000, 1) for share in (0.5, 0.99, 1.0))
+        verdict.figures |= {name: len(seconds), f"{name}_p50_ms": p50, f"{name}_p99_ms": p99, f"{name}_worst_ms": worst}
+        verdict.check(p99 <= limit_ms, f"{name} after {p99} ms (p99), expected at most {limit_ms} ms")
     return verdict
+
+
+def _reborn_s(rig: Rig, fleet: Fleet) -> list[float]:
+    """Seconds from each kill to the moment in which the next child of that number was ready."""
+    index_of = {event["pid"]: event["index"] for event in fleet.log.events("child died")}
+    ready = [event for event in fleet.log.events("child ready") if event["role"] == "worker"]
+    nexts = [
+        min(event["ts"] for event in ready if event["index"] == index_of[fault.pid] and event["ts"] > fault.at)
+        for fault in rig.faults
+    ]
+    return [at - fault.at for at, fault in zip(nexts, rig.faults, strict=True)]
 
 
 def _one_kill(rig: Rig, count: int) -> list[float]:

@@ -87,9 +87,10 @@ def counters(scale: Scale) -> Verdict:
         rig.enqueue(scale.pick(2_000, 50_000), longest_s=0.02)
         flaky = [rig.message("flaky", failures=1) for _ in range(scale.pick(20, 500))]
         rig.push(flaky)
-        kill_children(rig, fleet, 0.3)
+        rig.kill_while(lambda: at_work(rig, fleet), 0.3, until=rig.drained)
+        wait_until(rig.finished, 120, "the rest has ended")
         verdict = metrics(rig, fleet)
-        verdict.add(ended(rig, fleet, brakes=True))
+        verdict.add(ended(rig, fleet))
     return verdict
 
 
