@@ -26,8 +26,9 @@ from asyncq.cli.fleet import fleet_view, health_limits
 from asyncq.core import logs
 from asyncq.core.cgroup import oom_kills
 from asyncq.core.cpus import usable_cpus
+from asyncq.core.environment import claim_service_manager
 from asyncq.core.errors import ConfigurationError, PortBusyError
-from asyncq.core.settings import Loaded, Settings, claim_service_manager
+from asyncq.core.settings import Loaded, Settings
 from asyncq.metrics.segment import Segment
 from asyncq.supervisor.arbiter import Arbiter
 from asyncq.supervisor.events import AllReady, ChildReady, Event

@@ -1,20 +1,18 @@
 """The one catalogue of settings, and `load`, which makes a frozen Settings from flags, environment and files.
 
 Called by the roof once per command, and by producers that ask for the Redis URL. Flags, names of variables,
-keys of the files and `asyncq config` all come from CATALOGUE: there is no second list. The only module of the
-house that reads the environment, and only when `load` is called, never at import.
+keys of the files and `asyncq config` all come from CATALOGUE: there is no second list. Reads nothing at import.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from asyncq.core import parse, settings_file
+from asyncq.core import environment, parse, settings_file
 from asyncq.core.errors import ConfigurationError
 from asyncq.core.redaction import redact
 
@@ -298,7 +296,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str] | None = None, 
 
     Cost: no Redis call; reads at most two small files.
     """
-    environ = os.environ if environ is None else environ
+    environ = environment.variables() if environ is None else environ
     folder = Path.cwd() if folder is None else folder
     keys = [setting.key for setting in CATALOGUE]
     table, table_name = settings_file.read_table(folder, keys)
@@ -348,34 +346,3 @@ def _from_environ(setting: Setting, environ: Mapping[str, str]) -> _Found | None
     if setting.fallback_env and environ.get(setting.fallback_env):
         return _Found(environ[setting.fallback_env], setting.fallback_env)
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceManager:
-    """What the program that started us wants to hear (sd_notify), and where.
-
-    Attributes:
-        notify_socket: A path, or `@name` for an abstract socket; "" when nobody listens.
-        watchdog_s: We are killed when WATCHDOG=1 is missing for this long; 0 = there is no such watchdog.
-    """
-
-    notify_socket: str = ""
-    watchdog_s: float = 0.0
-
-
-def claim_service_manager(environ: MutableMapping[str, str] | None = None, pid: int | None = None) -> ServiceManager:
-    """Read what the service manager left in the environment, and take it out, so that it is ours alone.
-
-    Called once, by the supervisor, before it forks: as `sd_notify` does with `unset_environment`. A program that a
-    handler runs, or a server that a child becomes, would otherwise report its own start, end and life as the service's.
-
-    Args:
-        environ: Default: the environment of this process.
-        pid: Whom a watchdog must be meant for; default: this process. WATCHDOG_PID may name another one, such as
-            a shell that started us: then it is that one's to feed.
-    """
-    environ = os.environ if environ is None else environ
-    address, usec, meant = (environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
-    ours = meant in ("", str(os.getpid() if pid is None else pid))
-    watchdog_s = int(usec) / 1_000_000 if ours and usec.isascii() and usec.isdigit() else 0.0
-    return ServiceManager(address, watchdog_s)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from tests.house import effect_rules as rules
 from tests.house.source import House, mini
 
-_ENVIRONMENT, _FORKS = rules.only_settings_reads_the_environment, rules.only_spawn_forks
+_ENVIRONMENT, _FORKS = rules.only_environment_reads_the_environment, rules.only_spawn_forks
 _SENT, _OWNER = rules.nothing_runs_what_was_sent, rules.every_task_has_an_owner
 A = "asyncq/core/a.py"
+_LENT = "asyncq.core.environment.variables"
 _WHY = {
-    _ENVIRONMENT: "the environment belongs to core/settings.py",
+    _ENVIRONMENT: "the environment belongs to core/environment.py",
     _FORKS: "only supervisor/spawn.py makes processes that way",
     _SENT: "nothing runs what was sent",
 }
@@ -71,6 +72,13 @@ PLANTED = [
     *((rule, _code(text), f"{A}:{text.count(chr(10)) + 1}: {name}: {_WHY[rule]}") for rule, text, name in _NAMED),
     (_SENT, _code("import pickle", "asyncq/__init__.py"), f"asyncq/__init__.py:1: pickle: {_WHY[_SENT]}"),
     (_SENT, _code("import pickle", "benchmarks/a.py"), f"benchmarks/a.py:1: pickle: {_WHY[_SENT]}"),
+    *(
+        (_ENVIRONMENT, _code(text), f"{A}:{line}: {_LENT}: the environment is lent to core/settings.py only")
+        for line, text in (
+            (2, "from asyncq.core import environment\nx = environment.variables()"),
+            (1, "from asyncq.core.environment import variables"),
+        )
+    ),
     (
         _FORKS,
         _code("import os\nos.fork()", "asyncq/core/settings.py"),
@@ -84,7 +92,12 @@ PLANTED = [
 ]
 
 GOOD = [
-    (_ENVIRONMENT, _code("import os\nx = os.environ", "asyncq/core/settings.py")),
+    (_ENVIRONMENT, _code("import os\nx = os.environ", "asyncq/core/environment.py")),
+    (
+        _ENVIRONMENT,
+        _code("from asyncq.core import environment\nx = environment.variables()", "asyncq/core/settings.py"),
+    ),
+    (_ENVIRONMENT, _code("from asyncq.core.environment import claim_service_manager")),
     (_ENVIRONMENT, _code("import os\nx = os.getpid(), os.path.exists('a'), self.environ, 'os.environ'")),
     (_ENVIRONMENT, _code("import os\nx = os.environ", "tests/support/a.py")),
     (_FORKS, _code("import os\nos.fork()", "asyncq/supervisor/spawn.py")),

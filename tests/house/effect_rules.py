@@ -15,6 +15,7 @@ _ENVIRONMENT = {
     "os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.unsetenv", "os.path.expandvars",
     "posix.environ", "posix.putenv", "posix.unsetenv", "os.*", "posix.*",
 }  # fmt: skip
+_LENT = "asyncq.core.environment.variables"
 _FORKS = {
     "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp", "os.spawnl", "os.spawnle", "os.spawnlp",
     "os.spawnlpe", "os.spawnv", "os.spawnve", "os.spawnvp", "os.spawnvpe", "os.system", "os.popen", "posix.fork",
@@ -28,9 +29,11 @@ _RUNS_WHAT_WAS_SENT = {
 }  # fmt: skip
 
 
-def only_settings_reads_the_environment(house: House) -> list[str]:
-    """`core/settings.py`, and there only when it is called."""
-    return _found(_all_but(house, "core.settings"), _ENVIRONMENT, "the environment belongs to core/settings.py")
+def only_environment_reads_the_environment(house: House) -> list[str]:
+    """`core/environment.py`, when it is called; `core/settings.py` through it."""
+    why = "the environment belongs to core/environment.py"
+    lent = _found(_all_but(house, "core.settings"), {_LENT}, "the environment is lent to core/settings.py only")
+    return sorted([*_found(_all_but(house, "core.environment"), _ENVIRONMENT, why), *lent])
 
 
 def only_spawn_forks(house: House) -> list[str]:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from asyncq.core.settings import ServiceManager, claim_service_manager
+from asyncq.core.environment import ServiceManager, claim_service_manager
 
 SOCKET = {"NOTIFY_SOCKET": "/run/notify"}
 
