@@ -10,6 +10,7 @@ import socket
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -111,6 +112,38 @@ def test_nobody_of_the_tree_is_alive_2_s_after_the_supervisor_was_killed(
     wait_until(lambda: not proc.at_home_in(fleet.folder), 2.0, "nobody is alive")
 
     assert len(tree) >= 6
+
+
+NO_PRCTL = """
+import ctypes
+
+class CDLL(ctypes.CDLL):
+    def __getattr__(self, name):
+        if name == "prctl":
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
+ctypes.CDLL = CDLL
+"""
+
+
+def test_where_there_is_no_prctl_workers_import_by_themselves_and_leave_when_their_supervisor_is_gone(
+    start: Start, raw_redis: redis.Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(NO_PRCTL)
+    fleet = start("--procs", "2", env={"PYTHONPATH": str(tmp_path)}).ready()
+    push(raw_redis, 0, 6, 60)
+    wait_until(lambda: len(fleet.ran("hold")) == 6)
+    assert [] == fleet.pids("zygote")
+    os.kill(fleet.ran("hold")[0]["pid"], signal.SIGKILL)
+    (died,) = wait_until(lambda: fleet.events("child died"))
+    wait_until(lambda: len(fleet.pids("worker")) == 2, what="it is replaced")
+    wait_until(lambda: len(fleet.ran("hold")) > 6, what="what it ran runs again")
+    fleet.process.kill()
+    wait_until(lambda: not proc.at_home_in(fleet.folder), 2.0, "nobody is alive")
+
+    said = wait_until(lambda: fleet.events("the supervisor is gone, leaving"))  # the new one was still on probation
+    assert f"worker[{1 - died['index']}]" in {event["process"] for event in said}
 
 
 def test_a_zygote_that_is_reborn_says_that_another_version_was_installed_meanwhile(start: Start) -> None:
