@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from asyncq.core import logs
 from asyncq.supervisor.events import (
     AllReady,
     ChildDied,
@@ -65,9 +65,7 @@ class Notices:
         match event:
             case GaveUp():
                 self._last_word = f"gave up: {event.sentence}"
-                with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads it any more, or None
-                    sys.stderr.write("".join(f"{line}\n" for line in (f"asyncq: {event.sentence}", *event.last_lines)))
-                    sys.stderr.flush()
+                _say(f"asyncq: {event.sentence}", *event.last_lines)
             case AllReady():
                 self._notifier.ready(self._full_set())
             case Draining() if first:
@@ -103,6 +101,14 @@ class Notices:
     def _status(self) -> str:
         """Why it gave up stays to be read when everybody is gone."""
         return self._last_word or (sentence(self._counts) if self._counts else "")
+
+
+def _say(*lines: str) -> None:
+    """For the person who reads standard error, if there is one."""
+    with contextlib.suppress(OSError):
+        for line in lines:
+            if not logs.put_line(f"{line}\n".encode(errors="backslashreplace")):
+                break
 
 
 def _write(event: Event) -> None:

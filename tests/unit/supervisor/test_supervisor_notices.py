@@ -1,7 +1,10 @@
 """What the log, the callback and standard error are told, and that nobody has to be there to read it."""
 
-import io
+import fcntl
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,36 +14,47 @@ from asyncq.supervisor.notices import Notices
 GAVE_UP = GaveUp(3, ("no such app",), "cannot import the app")
 
 
-class Gone(io.StringIO):
-    """A stream whose reader has gone."""
-
-    def write(self, text: str) -> int:
-        raise BrokenPipeError(32, "Broken pipe")
-
-
-def closed() -> io.StringIO:
-    stream = io.StringIO()
-    stream.close()
-    return stream
+@contextmanager
+def unread(how: str) -> Iterator[None]:
+    """Nobody reads standard error, neither the stream nor the descriptor. Not a fixture: capturing begins after it."""
+    kept = os.dup(2)
+    reader, writer = os.pipe()
+    os.dup2(writer, 2)
+    os.close(writer)
+    with pytest.MonkeyPatch.context() as patch, open(2, "w", closefd=False) as stream:
+        patch.setattr("sys.stderr", stream)
+        match how:
+            case "closed":
+                os.close(2)
+            case "its reader has gone":
+                os.close(reader)
+            case "its reader does not read":
+                os.write(2, bytes(fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ)))
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            if how != "its reader has gone":
+                os.close(reader)
 
 
 def test_person_is_told_the_sentence_and_the_log_the_rest(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     Notices(None, "").tell(GAVE_UP)
-    assert capsys.readouterr().err == "asyncq: cannot import the app\n"
+    assert capfd.readouterr().err == "asyncq: cannot import the app\n"
     (record,) = caplog.records
     assert (record.getMessage(), record.__dict__["exit_code"]) == ("gave up", 3)
     assert not hasattr(record, "sentence")
 
 
-@pytest.mark.parametrize("stream", [Gone(), closed()])
-def test_callback_is_called_when_nobody_reads_standard_error(
-    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO
-) -> None:
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("how", ["closed", "its reader has gone", "its reader does not read"])
+def test_callback_is_called_when_nobody_reads_standard_error(how: str) -> None:
     heard: list[Event] = []
-    monkeypatch.setattr("sys.stderr", stream)
-    Notices(heard.append, "").tell(GAVE_UP)
+    with unread(how):
+        Notices(heard.append, "").tell(GAVE_UP)
     assert heard == [GAVE_UP]
 
 
