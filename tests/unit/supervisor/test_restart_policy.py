@@ -1,6 +1,7 @@
 """What a death means, how long to wait, when to stop hoping."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from asyncq.supervisor.policy import (
     failures_after,
     judge,
     probe_holds,
+    redis_given_up,
 )
 from asyncq.supervisor.scoreboard import RESTART_REASONS
 from asyncq.supervisor.spec import SupervisorSettings
@@ -34,6 +36,26 @@ SETTINGS = SupervisorSettings()
 )
 def test_cause_is_readable_when_a_process_ends(code: int, text: str) -> None:
     assert str(Exit(code)) == text
+
+
+@pytest.mark.parametrize(
+    ("expected", "hung", "oom", "settled", "alone"),
+    [
+        (Verdict("hang", True), True, False, 0, False),
+        (Verdict("hang", False), True, False, 1, False),
+        (Verdict("oom", True), False, True, 0, False),
+        (Verdict("oom", False), False, True, 0, True),  # of a suspect, which it ran alone for that very reason
+    ],
+)
+def test_hang_and_lack_of_memory_are_told_apart(
+    expected: Verdict, hung: bool, oom: bool, settled: int, alone: bool
+) -> None:
+    assert judge(Exit(-9), asked=False, was_ready=True, settled=settled, alone=alone, hung=hung, oom=oom) == expected
+
+
+@pytest.mark.parametrize(("expected", "give_up_s", "now"), [(False, 0.0, 1e9), (False, 30.0, 39.9), (True, 30.0, 40.0)])
+def test_redis_is_given_up_only_when_somebody_said_after_how_long(expected: bool, give_up_s: float, now: float) -> None:
+    assert redis_given_up(10.0, now, replace(SETTINGS, redis_give_up_s=give_up_s)) is expected
 
 
 @pytest.mark.parametrize(
