@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.verdict import NotRun
+from tests.support.namespaces import PID_1
 from tests.support.states import wait_until
 
 HOST_NAME = "another-host"
@@ -46,8 +47,9 @@ def named(command: Sequence[str] = ()) -> tuple[str, ...]:
 
 def apart() -> tuple[str, ...]:
     """Runs a command as process 1 under another host name: its number says nothing here. Dies with its wrapper."""
-    _try("unshare", "--uts", "--pid", "--fork", "--mount-proc", "true")
-    return named(("unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"))
+    wrapper = named(PID_1)
+    _try(*wrapper, "true")
+    return wrapper
 
 
 @contextmanager

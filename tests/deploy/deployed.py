@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 from tests.deploy import facts, manifest_rules, unit_rules
 from tests.support.commands import clean_environ
+from tests.support.namespaces import as_pid_1
 from tests.support.service_manager import ServiceManager
 from tests.support.states import wait_until
 
@@ -47,7 +51,6 @@ done < /proc/self/mountinfo
 if touch written 2>/dev/null; then echo 'the folder is still writable' >&2; exit 99; fi
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
-CONTAINER = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
 class Deployed:
@@ -125,10 +128,12 @@ def under_systemd(folder: Path, redis_url: str, manager: ServiceManager, tasks: 
 
 
 def in_a_container(folder: Path, redis_url: str, **more: str) -> Deployed:
-    """What the manifest starts: PID 1, no capability, nothing to write on."""
+    """What the manifest starts: PID 1, no capability, nothing to write on. Skips where that is not to be had."""
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv is not installed")
     container = manifest_container()
     environ = {**manifest_rules.environ_of(container, redis_url), **more}
-    wrapped = [*CONTAINER, "sh", "-c", READ_ONLY, "sh", *program(), *container["command"][1:]]
+    wrapped = [*as_pid_1("--mount"), "sh", "-c", READ_ONLY, "sh", *program(), *container["command"][1:]]
     return Deployed(folder, wrapped, environ)
 
 

@@ -12,7 +12,6 @@ import redis
 
 from tests.deploy import facts, unit_rules
 from tests.deploy.deployed import (
-    CONTAINER,
     in_a_container,
     inner_pid,
     manifest_container,
@@ -79,16 +78,6 @@ def test_systemd_does_not_start_again_what_would_fail_again(
     assert not any(heard.value("READY") for heard in manager.rest())
 
 
-@pytest.fixture
-def walls() -> None:
-    """Skips where this system lets us make no container."""
-    if not shutil.which("unshare") or not shutil.which("setpriv"):
-        pytest.skip("unshare and setpriv are not installed")
-    if subprocess.run([*CONTAINER, "true"], capture_output=True).returncode:
-        pytest.skip("this system does not let us make namespaces")
-
-
-@pytest.mark.usefixtures("walls")
 def test_the_pod_works_as_pid_1_without_a_right_on_a_read_only_file_system(
     tmp_path: Path, redis_url: str, raw_redis: redis.Redis
 ) -> None:
@@ -108,7 +97,6 @@ def test_the_pod_works_as_pid_1_without_a_right_on_a_read_only_file_system(
         assert 0 == deployed.end()
 
 
-@pytest.mark.usefixtures("walls")
 def test_no_embedded_server_is_started_where_it_could_not_write_its_data(tmp_path: Path) -> None:
     skip_if_redis_on_localhost()
     with in_a_container(tmp_path, "", TMPDIR="/dev/shm") as deployed:  # the unit has a /tmp of its own, too

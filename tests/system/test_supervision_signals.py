@@ -14,6 +14,7 @@ import redis
 from benchmarks.procfs import descendants
 from tests.support import proc
 from tests.support.fleet import TASKS, Fleet, message
+from tests.support.namespaces import as_pid_1
 from tests.support.proc import alive
 from tests.support.states import wait_until
 
@@ -319,15 +320,13 @@ async def leave(payload):
     record(name="leave", n=payload["n"])
 '''
 )
-NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
-@pytest.mark.skipif(os.system(f"{' '.join(NAMESPACE)} true 2>/dev/null") != 0, reason="no PID namespace to be had")
 @pytest.mark.parametrize("flags", WAYS)
 def test_as_pid_1_it_reaps_orphans_replaces_workers_and_obeys(
     start: Start, raw_redis: redis.Redis, flags: tuple[str, ...]
 ) -> None:
-    fleet = start("--procs", "2", *flags, tasks=ORPHANS, wrapper=NAMESPACE).ready()
+    fleet = start("--procs", "2", *flags, tasks=ORPHANS, wrapper=as_pid_1()).ready()
     (supervisor,) = descendants(fleet.process.pid)[:1]
     raw_redis.rpush("task_queue", *(message("leave", n) for n in range(10)))
     wait_until(lambda: len(fleet.ran("leave")) == 10)
@@ -345,10 +344,9 @@ def test_as_pid_1_it_reaps_orphans_replaces_workers_and_obeys(
     assert [] == [pid for pid in living if alive(pid)]
 
 
-@pytest.mark.skipif(os.system(f"{' '.join(NAMESPACE)} true 2>/dev/null") != 0, reason="no PID namespace to be had")
 @pytest.mark.parametrize("command", ['"$@"; true', 'exec "$@"'])
 def test_it_warns_of_a_shell_that_is_process_1_and_would_keep_its_signals(start: Start, command: str) -> None:
-    fleet = start("--procs", "1", wrapper=(*NAMESPACE, "sh", "-c", command, "sh")).ready()
+    fleet = start("--procs", "1", wrapper=(*as_pid_1(), "sh", "-c", command, "sh")).ready()
     warned = fleet.events("process 1 is a shell")
 
     assert bool(warned) == (not command.startswith("exec"))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.procfs import holdings
+from tests.support.namespaces import as_pid_1
 from tests.support.proc import alive, is_pending
 from tests.support.states import wait_until
 from tests.support.supervised import Line, Supervised
@@ -202,3 +203,27 @@ def test_fork_is_tried_again_when_the_system_refuses_it() -> None:
         assert len(tree.logged("fork refused")) == 2
         tree.signal(signal.SIGTERM)
         assert tree.finish() == 0
+
+
+@pytest.mark.parametrize("from_zygote", [True, False])
+def test_strangers_are_collected_at_once_and_term_works_when_it_is_pid_1(from_zygote: bool) -> None:
+    worker = {**WORKER, "from_zygote": from_zygote, "args": {"spawn_sleep": "session", "useful": True}}
+
+    def children(pid: int) -> list[int]:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    with Supervised(worker, wrapper=as_pid_1(), tick_s=60.0) as tree:
+        tree.next("AllReady")
+        (arbiter,) = children(tree.process.pid)
+        (first,) = [pid for pid in children(arbiter) if children(pid)]
+        (stranger,) = children(first)
+        os.kill(first, signal.SIGKILL)
+        tree.next("ChildReady", role="worker")
+        # The dead worker's own child is PID 1's now; when it ends, it is collected without a word.
+        assert stranger in children(arbiter)
+        os.kill(stranger, signal.SIGKILL)
+        wait_until(lambda: stranger not in children(arbiter), 5.0, "the stranger is collected")
+        os.kill(arbiter, signal.SIGTERM)
+        assert 0 == tree.finish()
+        roles = ["worker", "worker", *(["zygote"] if from_zygote else [])]
+        assert roles == sorted(line["role"] for line in tree.all("ChildDied"))

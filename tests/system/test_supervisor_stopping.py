@@ -1,6 +1,5 @@
 """How the tree ends: drain, cancel, kill, deadlines, and a supervisor that is killed itself."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -142,28 +141,3 @@ def test_the_sigcont_that_systemd_sends_behind_a_sigterm_means_nothing() -> None
         tree.signal(signal.SIGCONT)
         assert tree.finish() == 0
         assert tree.logged("signal ignored") == []
-
-
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def test_strangers_are_reaped_and_term_works_when_it_is_pid_1() -> None:
-    unshare = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
-    if os.system("unshare --pid --fork --mount-proc --kill-child true 2>/dev/null"):
-        pytest.skip("this system does not let us make a PID namespace")
-    worker = {**WORKER, "args": {"spawn_sleep": "session", "useful": True}}
-    with Supervised(worker, wrapper=unshare, tick_s=60.0) as tree:
-        tree.next("AllReady")
-        (arbiter,) = _children(tree.process.pid)
-        (first,) = _children(arbiter)
-        (stranger,) = _children(first)
-        os.kill(first, signal.SIGKILL)
-        tree.next("ChildReady")
-        # The dead worker's own child is PID 1's now; when it ends, it is collected without a word.
-        assert stranger in _children(arbiter)
-        os.kill(stranger, signal.SIGKILL)
-        wait_until(lambda: stranger not in _children(arbiter), 5.0, "the stranger is collected")
-        os.kill(arbiter, signal.SIGTERM)
-        assert tree.finish() == 0
-        assert len(tree.all("ChildDied")) == 2

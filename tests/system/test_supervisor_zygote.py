@@ -157,32 +157,6 @@ def test_what_no_fork_survives_is_named_and_kept_from_the_workers() -> None:
         assert info["kinds"]["file"].endswith("toy_children.py"), "an open file is harmless"
 
 
-def test_strangers_are_reaped_when_it_is_pid_1_with_a_zygote() -> None:
-    unshare = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
-    if os.system("unshare --pid --fork --mount-proc --kill-child true 2>/dev/null"):
-        pytest.skip("this system does not let us make a PID namespace")
-    worker = {**USEFUL, "args": {"useful": True, "spawn_sleep": "session"}}
-
-    def children(pid: int) -> list[int]:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-    def workers(arbiter: int) -> list[int]:
-        return [pid for pid in children(arbiter) if children(pid)]
-
-    with Supervised(worker, wrapper=unshare, tick_s=60.0) as tree:
-        tree.next("AllReady")
-        (arbiter,) = children(tree.process.pid)
-        (first,) = workers(arbiter)
-        (stranger,) = children(first)
-        os.kill(first, signal.SIGKILL)
-        tree.next("ChildReady", role="worker")
-        assert stranger in children(arbiter)
-        os.kill(stranger, signal.SIGKILL)
-        wait_until(lambda: stranger not in children(arbiter), 5.0, "the stranger is collected")
-        os.kill(arbiter, signal.SIGTERM)
-        assert tree.finish() == 0
-
-
 def test_death_is_not_missed_when_children_end_at_any_moment_of_their_making() -> None:
     """Kills of whatever process of the tree is newest; every slot is filled again in the end."""
     with Supervised({**USEFUL, "count": 3}, respawns_per_s=1000, backoff_cap_s=0.01, brake_least=1000) as tree:
