@@ -226,8 +226,12 @@ class SlotPage:
     @property
     def culprit(self) -> Culprit | None:
         """What the child was busy with when it was asked; None when it was not, could not say, or has beaten since."""
-        beat_ns, *said = self._culprit.read() or (None,)
-        if beat_ns != self.beat_ns:
+        return self.culprit_at(self.beat_ns)
+
+    def culprit_at(self, beat_ns: int) -> Culprit | None:
+        """What the child was busy with when it was asked after this beat, also if it has beaten since."""
+        at_ns, *said = self._culprit.read() or (None,)
+        if at_ns != beat_ns:
             return None
         activity, task, id_, queue, wid, token, ran_s = said
         return Culprit(activity=activity, task=task, id=id_, queue=queue, wid=wid, token=token, ran_s=ran_s)

@@ -11,7 +11,7 @@ import math
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from asyncq.core import logs
 from asyncq.supervisor import child as life
@@ -68,6 +68,13 @@ class Findings:
         )
 
 
+class _Silence(NamedTuple):
+    """How long a child had been silent when it was asked, and its last beat until then."""
+
+    for_s: float
+    beat_ns: int
+
+
 class Vigil:
     """Watches over the children of an arbiter.
 
@@ -96,8 +103,8 @@ class Vigil:
         self.attention = Attention(now)
         self._watchdog = Watchdog(HangLimits(warn_s=settings.warn_s, hang_s=settings.watchdog_s), self.attention)
         self._memory_kills = MemoryKills(oom_kills, now)
-        # Who was asked for a dump, when its answer is read, and whether it was asked because it is silent.
-        self._asked: dict[ManagedSlot, tuple[float, bool]] = {}
+        # Who was asked for a dump, when its answer is read, and what was known of the silent: it may beat meanwhile.
+        self._asked: dict[ManagedSlot, tuple[float, _Silence | None]] = {}
 
     @property
     def due_mono(self) -> float:
@@ -111,7 +118,8 @@ class Vigil:
             decision = self._watchdog.look(slot.child.pid, slot.state, slot.page.beat_ns, now)
             slot.page.set_excused(self._watchdog.excuses(slot.child.pid))
             if decision is Decision.WARN:
-                self._ask(slot, now, silent=True)
+                beat_ns = slot.page.beat_ns
+                self._ask(slot, now, _Silence(self._watchdog.silent_s(beat_ns, now), beat_ns))
             elif decision is Decision.ABORT:
                 self._feed(slot, life.Hung(), now)
             if slot.on_probation:
@@ -122,8 +130,8 @@ class Vigil:
     def dump(self, now: float) -> None:
         """Have every child say where it stands."""
         for slot in self._slots:
-            if slot.spec.handshake and slot.state in (State.READY, State.DRAINING):
-                self._ask(slot, now, silent=False)
+            if slot.spec.handshake and slot.state in (State.READY, State.DRAINING) and slot not in self._asked:
+                self._ask(slot, now, None)
 
     def autopsy(self, slot: ManagedSlot, pid: int, end: Exit, *, asked: bool) -> Findings:
         """What is known of this end; called once, before the slot's page and boxes are used again."""
@@ -141,24 +149,24 @@ class Vigil:
             last_lines=slot.captured.tail(LAST_LINES) if slot.on_probation else (),
         )
 
-    def _ask(self, slot: ManagedSlot, now: float, *, silent: bool) -> None:
-        self._asked[slot] = (now + ANSWER_S, silent)
+    def _ask(self, slot: ManagedSlot, now: float, silence: _Silence | None) -> None:
+        self._asked[slot] = (now + ANSWER_S, silence)
         slot.box.read_new()  # what is old is no answer
         slot.send_signal(signal.SIGUSR2)
 
     def _answer(self, slot: ManagedSlot, now: float) -> None:
-        _, silent = self._asked.pop(slot)
+        _, silence = self._asked.pop(slot)
         stack = slot.box.read_new().strip()
-        if not silent:
+        if silence is None:
             self._notices.tell(Dumped(slot.spec.role, slot.index, slot.child.pid, stack))
             return
-        culprit = slot.page.culprit
+        culprit = slot.page.culprit_at(silence.beat_ns)
         self._notices.tell(
             ChildHung(
                 slot.spec.role,
                 slot.index,
                 slot.child.pid,
-                self._watchdog.silent_s(slot.page.beat_ns, now),
+                silence.for_s,
                 task=culprit.task if culprit else "",
                 message_id=culprit.id if culprit else "",
                 queue=culprit.queue if culprit else "",

@@ -224,8 +224,30 @@ def test_of_the_silent_is_told_how_long_and_in_what_as_far_as_it_could_say(
         name_culprit(ward.slots[0])
     write(ward.slots[0], "\nwhere it stands\n\n")
     ward.look(WARNED + ANSWER_S)
-    expected = ChildHung("worker", 0, PID, 2.3, task=task, message_id=message_id, queue=queue, stack="where it stands")
-    assert ward.told == [expected, ChildHung("worker", 1, PID + 1, 2.3, task="", message_id="", queue="", stack="")]
+    expected = ChildHung("worker", 0, PID, 2.0, task=task, message_id=message_id, queue=queue, stack="where it stands")
+    assert ward.told == [expected, ChildHung("worker", 1, PID + 1, 2.0, task="", message_id="", queue="", stack="")]
+
+
+def test_of_a_stall_that_is_over_when_its_answer_is_read_the_same_is_told(make: Make) -> None:
+    ward = make()
+    ward.look(WARNED)
+    name_culprit(ward.slots[0])
+    ward.now = WARNED + 0.28
+    ward.slots[0].page.beat()
+    ward.look(WARNED + ANSWER_S)
+    assert ward.told == [ChildHung("worker", 0, PID, 2.0, task="resize", message_id="m-1", queue="pictures", stack="")]
+
+
+def test_a_dump_on_demand_does_not_take_the_answer_of_the_silent(make: Make) -> None:
+    ward = make(worker(2))
+    ward.now = WARNED - 0.5
+    ward.slots[1].page.beat()
+    ward.look(WARNED)
+    write(ward.slots[0], "where it hangs\n")
+    ward.vigil.dump(WARNED + 0.1)
+    ward.look(WARNED + 0.1 + ANSWER_S)
+    hung = ChildHung("worker", 0, PID, 2.0, task="", message_id="", queue="", stack="where it hangs")
+    assert ward.told == [hung, Dumped("worker", 1, PID + 1, "")]
 
 
 def test_on_demand_everybody_at_work_says_where_it_stands(make: Make) -> None:
