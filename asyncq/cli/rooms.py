@@ -12,21 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from asyncq.broker.connection import ConnectionSettings
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.cli.app import load_app
+from asyncq.cli.brokers import make_broker, renew_s
 from asyncq.client.home import home
-from asyncq.core.contact import Contact
 from asyncq.core.doors import Observer, Slot
-from asyncq.core.nulls import NullObserver
 from asyncq.core.registry import Registry
 from asyncq.core.settings import Settings
 from asyncq.core.settlement import SettlementRules
-from asyncq.maintenance.keeper import Maintenance
 from asyncq.worker.main import Life
 from asyncq.worker.worker import Worker, WorkerSettings
-
-RENEWALS_PER_LEASE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +50,6 @@ def load_work(app: str, folder: Path, settings: Settings, redis_url: str) -> Wor
     registry = load_app(app, folder)
     registry.hooks.load()
     return Work(registry, settings.queues or tuple(registry.queues()))
-
-
-def make_broker(settings: Settings, redis_url: str, role: str) -> RedisBroker:
-    """A broker for one process and event loop. No Redis call."""
-    return RedisBroker(
-        ConnectionSettings(redis_url),
-        lease_ms=int(settings.lease_s * 1000),
-        max_message_bytes=settings.max_message_bytes,
-        role=role,
-    )
-
-
-def renew_s(settings: Settings) -> float:
-    """Seconds between two renewals of a lease: 3 s for the default lease of 15 s."""
-    return settings.lease_s / RENEWALS_PER_LEASE
 
 
 def make_worker(
@@ -120,4 +100,9 @@ def worker_life(
 
 
 def _maintain(broker: RedisBroker, queues: Sequence[str]) -> asyncio.Future[None]:
+    # A supervised worker leaves this to the keeper, and does without the room.
+    from asyncq.core.contact import Contact
+    from asyncq.core.nulls import NullObserver
+    from asyncq.maintenance.keeper import Maintenance
+
     return asyncio.ensure_future(Maintenance(broker, NullObserver(), Contact(Random())).run(queues))

@@ -1,7 +1,7 @@
 """`asyncq supervise` and `asyncq worker`: decide what runs, say it, hand it to the supervisor.
 
 The supervisor's parent is this process: nothing that speaks to Redis, runs a loop or starts a thread is imported
-here; the children import it after the fork (`asyncq.cli.children`).
+here; each child imports what it needs after the fork (`asyncq.cli.child_worker`, `child_keeper`, `child_admin`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ from asyncq.supervisor.zygote import Household
 
 log = logging.getLogger("asyncq.supervisor")
 
-CHILDREN = "asyncq.cli.children"
 BACKLOG = 128
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "busybox", "zsh", "ksh"})
 _BUSY = (errno.EADDRINUSE, errno.EACCES)
@@ -138,19 +137,24 @@ def _specs(args: ChildArgs, procs: int, preload: bool) -> list[ChildSpec]:
     """The children, in the order of their start; they stop by stage: workers and zygote, keeper, admin, Redis."""
     boot_s = args.settings.boot_timeout_s
     worker = ChildSpec(
-        "worker", f"{CHILDREN}:run_worker", args=args, count=procs, boot_timeout_s=boot_s, from_zygote=preload
+        "worker",
+        "asyncq.cli.child_worker:run_worker",
+        args=args,
+        count=procs,
+        boot_timeout_s=boot_s,
+        from_zygote=preload,
     )
     specs = []
     if args.embedded_plan is not None:
-        specs.append(ChildSpec("redis", f"{CHILDREN}:run_redis", args=args, stop_stage=3, handshake=False))
+        specs.append(ChildSpec("redis", "asyncq.cli.child_redis:run_redis", args=args, stop_stage=3, handshake=False))
     if preload:
-        household = Household(worker, args.scoreboard, f"{CHILDREN}:preload")
-        specs.append(ChildSpec("zygote", f"{CHILDREN}:run_zygote", args=household, boot_timeout_s=boot_s))
+        household = Household(worker, args.scoreboard, "asyncq.cli.child_worker:preload")
+        specs.append(ChildSpec("zygote", "asyncq.cli.child_worker:run_zygote", args=household, boot_timeout_s=boot_s))
     listener = (args.listener_fd,)
     return [
         *specs,
-        ChildSpec("keeper", f"{CHILDREN}:run_keeper", args=args, stop_stage=1, gives_back=True),
-        ChildSpec("admin", f"{CHILDREN}:run_admin", args=args, stop_stage=2, keep_fds=listener),
+        ChildSpec("keeper", "asyncq.cli.child_keeper:run_keeper", args=args, stop_stage=1, gives_back=True),
+        ChildSpec("admin", "asyncq.cli.child_admin:run_admin", args=args, stop_stage=2, keep_fds=listener),
         worker,
     ]
 

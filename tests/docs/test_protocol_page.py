@@ -16,7 +16,7 @@ from asyncq.broker.inspector import RedisInspector, _dead_record
 from asyncq.broker.keys import QueueKeys, queue_keys
 from asyncq.broker.redis_broker import RedisBroker
 from asyncq.broker.registration import TOMBSTONE_MS
-from asyncq.cli.rooms import RENEWALS_PER_LEASE
+from asyncq.cli.brokers import RENEWALS_PER_LEASE
 from asyncq.client.client import Client
 from asyncq.core import codec, settlement
 from asyncq.core.envelope import Envelope

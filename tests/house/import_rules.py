@@ -44,7 +44,7 @@ def _statements(source: Source) -> tuple[tuple[str, ast.AST], ...]:
 
 @cache
 def _texts(source: Source) -> tuple[tuple[str, ast.AST], ...]:
-    """Strings that look like "asyncq.cli.children:run_worker" or "asyncq.cli.children"; names of loggers do, too."""
+    """Strings that look like "asyncq.cli.child_redis:run_redis" or "asyncq.cli.child_redis"; names of loggers do."""
     elsewhere = {id(target) for _, _, target in _importer_calls(source)}
     elsewhere |= {id(call.args[0]) for call, name in source.calls() if name.endswith("getLogger") and call.args}
     return tuple(

@@ -32,7 +32,7 @@ THIRD_PARTIES: Final[dict[str, dict[str, frozenset[str]]]] = {
     "metrics": {"prometheus_client": frozenset({"exposition"})},
     "worker": {"uvloop": frozenset({"main"})},
     "admin": {"starlette": frozenset(), "uvicorn": frozenset()},
-    "cli": {"click": frozenset(), "uvloop": frozenset({"children"})},
+    "cli": {"click": frozenset(), "uvloop": frozenset({"child_keeper", "child_admin"})},
 }
 # The parent has one thread, no event loop, and forks by itself.
 NOT_IN_SUPERVISOR: Final = frozenset({"asyncio", "threading", "multiprocessing", "subprocess", "concurrent"})

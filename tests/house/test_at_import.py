@@ -173,3 +173,30 @@ def test_the_supervisors_parent_stays_light() -> None:
 @pytest.mark.parametrize(("module", "found"), [("redis", "redis"), ("asyncio", "asyncio"), ("uvloop", "uvloop")])
 def test_what_is_heavy_for_the_parent_is_found(module: str, found: str) -> None:
     assert found in heavy(loaded_by(module))
+
+
+HTTP = {"starlette", "uvicorn", "prometheus_client", "asyncq.admin.app", "asyncq.admin.server"}
+WORK = {"asyncq.worker.worker", "asyncq.worker.main", "asyncq.client", "asyncq.cli.app"}
+# What a child does without, although another one needs it.
+WITHOUT = {
+    "asyncq.cli.child_worker": HTTP | {"asyncq.maintenance", "asyncq.broker.inspector"},
+    "asyncq.cli.child_keeper": HTTP | WORK | {"asyncq.broker.inspector"},
+    "asyncq.cli.child_admin": WORK | {"asyncq.maintenance", "asyncq.broker.redis_broker"},
+}
+
+
+@pytest.mark.parametrize("child", WITHOUT)
+def test_a_child_imports_only_what_its_role_needs(child: str) -> None:
+    before = loaded_by("asyncq.cli.main", "asyncq.cli.supervise")
+
+    assert set() == WITHOUT[child] & (loaded_by("asyncq.cli.main", "asyncq.cli.supervise", child) - before)
+
+
+def test_what_a_child_does_without_is_what_another_has() -> None:
+    assert set().union(*WITHOUT.values()) <= loaded_by(*WITHOUT)
+
+
+def test_the_child_that_becomes_redis_imports_nothing_before_it_does() -> None:
+    before = loaded_by("asyncq.cli.main", "asyncq.cli.supervise")
+
+    assert {"asyncq.cli.child_redis"} == loaded_by("asyncq.cli.main", "asyncq.cli.child_redis") - before
