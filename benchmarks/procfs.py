@@ -29,7 +29,7 @@ def descendants(pid: int) -> list[int]:
 
 def memory(pid: int) -> dict[str, Any]:
     """MiB: resident, private to this process, and its share of everything."""
-    kib = {key: int(value) for key, value in _KIB.findall(Path(f"/proc/{pid}/smaps_rollup").read_text())}
+    kib = _kib(f"/proc/{pid}/smaps_rollup")
     private = kib["Private_Clean"] + kib["Private_Dirty"]
     return {"resident_mib": kib["Rss"] / 1024, "private_mib": private / 1024, "share_mib": kib["Pss"] / 1024}
 
@@ -37,7 +37,7 @@ def memory(pid: int) -> dict[str, Any]:
 def holdings(pid: int) -> dict[str, Any]:
     """What must not grow: descriptors, KiB of memory of its own and shared, bytes in unnamed files."""
     folder = f"/proc/{pid}/fd"
-    kib = {key: int(value) for key, value in _KIB.findall(Path(f"/proc/{pid}/status").read_text())}
+    kib = _kib(f"/proc/{pid}/status")
     unnamed, count = 0, 0
     for name in os.listdir(folder):
         try:
@@ -46,5 +46,9 @@ def holdings(pid: int) -> dict[str, Any]:
             continue
         count += 1
         unnamed += size if target.startswith("/memfd:") else 0
-    own = kib["RssAnon"]
+    own = _kib(f"/proc/{pid}/smaps_rollup")["Anonymous"]  # counted; what `status` says may be a batch behind
     return {"descriptors": count, "own_kib": own, "shared_kib": kib["RssShmem"], "unnamed_kib": unnamed // 1024}
+
+
+def _kib(path: str) -> dict[str, int]:
+    return {key: int(value) for key, value in _KIB.findall(Path(path).read_text())}

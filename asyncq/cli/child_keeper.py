@@ -1,6 +1,7 @@
 """The keeper: the maintenance room and a broker in a process of their own.
 
-Named by `asyncq.cli.supervise` as "module:function" and imported only in this child. Never imports the worker's rooms.
+Named by `asyncq.cli.supervise` as "module:function" and imported only in this child. Of the worker's room it imports
+`dump` only.
 """
 
 from __future__ import annotations

@@ -163,12 +163,12 @@ def configure(
 
 
 def put_line(line: bytes) -> bool:
-    """Pass one line on to standard error as it is. False if nobody reads there, and it was dropped.
+    """Pass one line on to standard error as it is. False if nobody reads there, or there is none, and it was dropped.
 
     Raises:
         OSError: it is closed.
     """
-    return put(2, line)
+    return sys.stderr is not None and put(2, line)  # where there is none, 2 may be anybody's
 
 
 def reopen() -> bool:

@@ -171,7 +171,7 @@ class SlotPage:
     def set_culprit(
         self, *, activity: str, task: str, id_: str, queue: str, wid: str, token: int, ran_s: float
     ) -> None:
-        """What runs right now, see Culprit; holds until the next beat. Called in a signal handler.
+        """What runs right now, see Culprit; said of the last beat. Called in a signal handler.
 
         Raises:
             ConfigurationError: texts that are too long together (about 2,000 bytes).

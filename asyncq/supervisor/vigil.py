@@ -115,10 +115,10 @@ class Vigil:
         """Judge every child; read the answers that are due; pass on what children on probation say."""
         self._memory_kills.look(now)
         for slot in self._slots:
-            decision = self._watchdog.look(slot.child.pid, slot.state, slot.page.beat_ns, now)
+            beat_ns = slot.page.beat_ns  # read once: it may beat at any moment
+            decision = self._watchdog.look(slot.child.pid, slot.state, beat_ns, now)
             slot.page.set_excused(self._watchdog.excuses(slot.child.pid))
             if decision is Decision.WARN:
-                beat_ns = slot.page.beat_ns
                 self._ask(slot, now, _Silence(self._watchdog.silent_s(beat_ns, now), beat_ns))
             elif decision is Decision.ABORT:
                 self._feed(slot, life.Hung(), now)

@@ -131,7 +131,8 @@ def test_where_there_is_no_prctl_workers_import_by_themselves_and_leave_when_the
     start: Start, raw_redis: redis.Redis, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(NO_PRCTL)
-    fleet = start("--procs", "2", env={"PYTHONPATH": str(tmp_path)}).ready()
+    inherited = [path for path in (os.environ.get("PYTHONPATH"),) if path]
+    fleet = start("--procs", "2", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), *inherited])}).ready()
     push(raw_redis, 0, 6, 60)
     wait_until(lambda: len(fleet.ran("hold")) == 6)
     assert [] == fleet.pids("zygote")
@@ -140,7 +141,7 @@ def test_where_there_is_no_prctl_workers_import_by_themselves_and_leave_when_the
     wait_until(lambda: len(fleet.pids("worker")) == 2, what="it is replaced")
     wait_until(lambda: len(fleet.ran("hold")) > 6, what="what it ran runs again")
     fleet.process.kill()
-    wait_until(lambda: not proc.at_home_in(fleet.folder), 2.0, "nobody is alive")
+    wait_until(lambda: not proc.at_home_in(fleet.folder), what="nobody is alive")
 
     said = wait_until(lambda: fleet.events("the supervisor is gone, leaving"))  # the new one was still on probation
     assert f"worker[{1 - died['index']}]" in {event["process"] for event in said}

@@ -164,8 +164,9 @@ def test_descriptors_and_memory_stay_flat_when_hundreds_of_children_are_killed()
             os.kill(victim, signal.SIGKILL)
             victim = tree.next("ChildReady", index=0)["pid"]
         first, warm, last = looks
-        assert (first["descriptors"], first["shared_kib"]) == (last["descriptors"], last["shared_kib"])
-        assert last["own_kib"] - warm["own_kib"] <= 32  # KiB; what CPython keeps of freed tuples would be 100 and more
+        assert first["descriptors"] == last["descriptors"]
+        assert last["shared_kib"] - warm["shared_kib"] <= 64
+        assert last["own_kib"] - warm["own_kib"] <= 64  # KiB: 20 to 30, and 115 with what CPython keeps of freed tuples
 
 
 def test_replacements_are_paced_when_useful_workers_are_killed_faster() -> None:

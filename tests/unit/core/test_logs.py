@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from asyncq.core import logs
 from asyncq.core.logs import JsonFormatter, TextFormatter, as_text, configure
 
 
@@ -140,3 +141,12 @@ def test_a_process_configured_again_says_everything_once_under_its_new_name(root
 
     assert "" == before.getvalue()
     assert ["INFO worker[0] started"] == [line.split(" ", 1)[1] for line in after.getvalue().splitlines()]
+
+
+def test_a_line_is_passed_on_only_where_there_is_a_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert logs.put_line(b"one\n")
+    monkeypatch.setattr("sys.stderr", None)  # as when a program was started with 2>&-: 2 is the next thing it opens
+    assert not logs.put_line(b"two\n")
+    assert "one\n" == capfd.readouterr().err

@@ -238,6 +238,19 @@ def test_of_a_stall_that_is_over_when_its_answer_is_read_the_same_is_told(make: 
     assert ward.told == [ChildHung("worker", 0, PID, 2.0, task="resize", message_id="m-1", queue="pictures", stack="")]
 
 
+def test_of_a_stall_that_ends_while_it_is_judged_the_same_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(pid: int) -> Sample:
+        name_culprit(ward.slots[0])
+        ward.slots[0].page.beat()
+        return Sample("S", 0.0)
+
+    monkeypatch.setattr("asyncq.supervisor.vigil.Watchdog", partial(Watchdog, read=read))
+    ward = make()
+    ward.look(WARNED)
+    ward.look(WARNED + ANSWER_S)
+    assert ward.told == [ChildHung("worker", 0, PID, 2.0, task="resize", message_id="m-1", queue="pictures", stack="")]
+
+
 def test_a_dump_on_demand_does_not_take_the_answer_of_the_silent(make: Make) -> None:
     ward = make(worker(2))
     ward.now = WARNED - 0.5
