@@ -275,7 +275,7 @@ SOLO: Final = (
     one(
         "the culprit of another stall is not held to account",
         "tests/unit/supervisor/test_scoreboard_pages.py::test_culprit_holds_until_the_next_beat",
-        Change("asyncq/supervisor/page.py", "        if beat_ns != self.beat_ns:", "        if beat_ns is None:"),
+        Change("asyncq/supervisor/page.py", "        if at_ns != beat_ns:", "        if at_ns is None:"),
     ),
     one(
         "the keeper hands the culprit on",
